@@ -1,0 +1,59 @@
+/// \file
+/// The core of Connection: one end of a duplex stream of messages of bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "tandem/detail/deadline.hpp"
+#include "tandem/detail/export.hpp"
+#include "tandem/detail/message.hpp"
+
+namespace tandem::detail {
+
+class Decoder;
+class Encoder;
+
+/// One thread at a time, as Connection's header says. Destruction closes this end.
+class TANDEM_EXPORT ByteChannel {
+ public:
+  ByteChannel() = default;
+  ByteChannel(const ByteChannel&) = delete;
+  ByteChannel& operator=(const ByteChannel&) = delete;
+  virtual ~ByteChannel() = default;
+
+  /// Two ends joined to each other in this process.
+  [[nodiscard]] static std::pair<std::unique_ptr<ByteChannel>, std::unique_ptr<ByteChannel>> pair();
+  /// Rebuilds the end that `hand_over` wrote.
+  [[nodiscard]] static std::unique_ptr<ByteChannel> adopt(Decoder& from);
+
+  /// Waits for room; what arrives meanwhile is kept for later `recv`s.
+  /// \throws EndOfFile when the peer is gone
+  virtual void send(const Outgoing& message) = 0;
+  /// \returns false when the deadline passed first
+  /// \throws EndOfFile when the peer is gone and everything it sent has been received
+  [[nodiscard]] virtual bool recv(Incoming& into, Deadline deadline) = 0;
+  /// True when `recv` would not block: a message waits, or the end of file.
+  [[nodiscard]] virtual bool poll(Deadline deadline) = 0;
+  /// A descriptor for epoll: readable when recv would not block. Made on first use.
+  [[nodiscard]] virtual int fd() = 0;
+
+  /// What waits on several channels at once needs, in this order: `ready` says whether recv would not
+  /// block without any system call that can be saved; `arm` announces that this end is about to sleep
+  /// and returns false if it need not; then sleep until `doorbell()` is readable; then `disarm`.
+  [[nodiscard]] virtual bool ready() = 0;
+  [[nodiscard]] virtual bool arm() = 0;
+  virtual void disarm() = 0;
+  [[nodiscard]] virtual int doorbell() const = 0;
+
+  /// Writes all that `adopt` needs, descriptors (duplicated) and what had arrived early included.
+  /// This end stays usable until it is destroyed, so that a transfer that fails changes nothing; it is
+  /// destroyed without `close` having been said to the peer once `handed_over` was called.
+  virtual void hand_over(Encoder& to) = 0;
+  virtual void handed_over() = 0;
+};
+
+}  // namespace tandem::detail

@@ -1,0 +1,61 @@
+/// \file
+/// The core of Queue: a queue of messages of bytes between any number of processes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "tandem/detail/deadline.hpp"
+#include "tandem/detail/export.hpp"
+#include "tandem/detail/message.hpp"
+
+namespace tandem {
+
+/// How a queue is made. Limits hold for all processes together unless said otherwise.
+struct QueueOptions {
+  std::size_t maxsize = 0;             ///< items; 0 = no limit
+  std::size_t ring_bytes = 1 << 20;    ///< bytes of shared memory for waiting items, rounded up to a power of two
+  std::size_t buffer_bytes = 0;        ///< bytes this process's feeder may hold; 0 = no limit
+  bool single_producer = false;        ///< promise: one thread puts
+  bool single_consumer = false;        ///< promise: one thread gets
+};
+
+namespace detail {
+
+class Decoder;
+class Encoder;
+
+/// Any thread of any process. One core per queue and process: all handles share it.
+class TANDEM_EXPORT ByteQueue {
+ public:
+  ByteQueue() = default;
+  ByteQueue(const ByteQueue&) = delete;
+  ByteQueue& operator=(const ByteQueue&) = delete;
+  virtual ~ByteQueue() = default;
+
+  /// \param type fingerprint of the element type, checked wherever the queue is opened
+  [[nodiscard]] static std::shared_ptr<ByteQueue> create(const QueueOptions& options,
+                                                         std::uint32_t type, bool feeder = true);
+  /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a queue of this type
+  [[nodiscard]] static std::shared_ptr<ByteQueue> adopt(Decoder& from, std::uint32_t type);
+  virtual void hand_over(Encoder& to) = 0;
+
+  /// \returns false when there was no room until the deadline
+  [[nodiscard]] virtual bool put(const Outgoing& message, Deadline deadline) = 0;
+  /// \returns false when there was no item until the deadline
+  [[nodiscard]] virtual bool get(Incoming& into, Deadline deadline) = 0;
+
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  [[nodiscard]] virtual bool full() const = 0;
+  virtual void close() = 0;
+  /// \returns false when the buffer was not empty at the deadline
+  [[nodiscard]] virtual bool join_thread(Deadline deadline) = 0;
+  virtual void cancel_join_thread() = 0;
+  virtual void shutdown(bool immediate) = 0;
+  [[nodiscard]] virtual const std::string& name() const = 0;
+};
+
+}  // namespace detail
+}  // namespace tandem

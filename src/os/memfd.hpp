@@ -1,0 +1,26 @@
+// Anonymous shared memory: it goes when the last process that maps it goes, however it goes.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "tandem/detail/fd.hpp"
+
+namespace tandem::os {
+
+/// A zero-filled memfd of that size, close-on-exec, sealed against shrinking and growing, so that nobody
+/// can truncate it under those who map it.
+/// \param name shown in /proc/PID/maps
+[[nodiscard]] detail::Fd make_memfd(const std::string& name, std::size_t size_bytes);
+/// \returns the size in bytes. \throws SystemError when it is not a memfd sealed against shrinking
+[[nodiscard]] std::size_t sealed_size(const detail::Fd& fd);
+
+/// What tells two segments apart in one process.
+struct FileIdentity {
+  unsigned long device = 0;
+  unsigned long inode = 0;
+  auto operator<=>(const FileIdentity&) const = default;
+};
+[[nodiscard]] FileIdentity identity(const detail::Fd& fd);
+
+}  // namespace tandem::os

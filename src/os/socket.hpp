@@ -1,0 +1,57 @@
+// Unix SOCK_SEQPACKET sockets: doorbell, end of file, carrier of descriptors.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tandem/detail/fd.hpp"
+
+namespace tandem::os {
+
+/// What a packet operation found.
+enum class Io {
+  done,
+  would_block,
+  hung_up,  // the peer is closed or dead
+};
+
+/// Close-on-exec, non-blocking.
+[[nodiscard]] std::pair<detail::Fd, detail::Fd> make_socket_pair();
+
+/// Sends one packet; never raises SIGPIPE. At most kMaxDescriptors descriptors.
+inline constexpr std::size_t kMaxDescriptors = 253;
+[[nodiscard]] Io send_packet(int socket, std::span<const std::byte> bytes,
+                             std::span<const detail::Fd> descriptors = {});
+
+struct Packet {
+  std::size_t size = 0;  // of the bytes that were written to `into`
+  std::vector<detail::Fd> descriptors;
+};
+/// Receives one packet without waiting. A dead peer's pending ECONNRESET is read past: what it had sent
+/// is still delivered. \throws SystemError EMFILE when the descriptors do not fit into this process
+[[nodiscard]] Io recv_packet(int socket, std::span<std::byte> into, Packet& packet);
+
+/// Whether the peer has closed its last copy of the other end.
+[[nodiscard]] bool hung_up(int socket);
+
+/// Process, user and group at the other end, as they were when it connected.
+struct Credentials {
+  pid_t pid = 0;
+  uid_t uid = 0;
+};
+[[nodiscard]] Credentials peer_credentials(int socket);
+
+/// A listening socket of the abstract namespace (no file, gone with its last holder).
+[[nodiscard]] detail::Fd listen_abstract(std::string_view name);
+/// \throws SystemError ECONNREFUSED when nobody listens
+[[nodiscard]] detail::Fd connect_abstract(std::string_view name);
+/// \returns nothing when nobody waits to be accepted
+[[nodiscard]] std::optional<detail::Fd> accept_connection(int listener);
+
+}  // namespace tandem::os

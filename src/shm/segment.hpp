@@ -1,0 +1,30 @@
+// A mapped piece of shared memory and the descriptor it can be handed over with.
+#pragma once
+
+#include <boost/interprocess/mapped_region.hpp>
+#include <cstddef>
+#include <string>
+
+#include "os/memfd.hpp"
+#include "tandem/detail/fd.hpp"
+
+namespace tandem::shm {
+
+class Segment {
+ public:
+  Segment() = default;
+  /// Anonymous, zero-filled.
+  [[nodiscard]] static Segment create(const std::string& name, std::size_t size_bytes);
+  /// \throws DecodeError when the descriptor is not a sealed segment of at least `least_bytes`
+  [[nodiscard]] static Segment adopt(detail::Fd fd, std::size_t least_bytes);
+
+  [[nodiscard]] std::byte* data() const noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return region_.get_size(); }
+  [[nodiscard]] const detail::Fd& fd() const noexcept { return fd_; }
+
+ private:
+  detail::Fd fd_;
+  boost::interprocess::mapped_region region_;
+};
+
+}  // namespace tandem::shm
