@@ -1,0 +1,10 @@
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tandem)
+install(TARGETS tandem EXPORT tandemTargets FILE_SET HEADERS)
+install(EXPORT tandemTargets NAMESPACE tandem:: DESTINATION ${package_dir})
+write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersion.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES cmake/tandemConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersion.cmake
+        DESTINATION ${package_dir})

@@ -1,0 +1,6 @@
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(cereal)
+find_dependency(Boost 1.74)
+
+include(${CMAKE_CURRENT_LIST_DIR}/tandemTargets.cmake)

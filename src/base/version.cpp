@@ -1,0 +1,7 @@
+#include "tandem/version.hpp"
+
+namespace tandem {
+
+std::string_view version() noexcept { return kVersion; }
+
+}  // namespace tandem
