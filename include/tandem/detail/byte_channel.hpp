@@ -27,12 +27,20 @@ class TANDEM_EXPORT ByteChannel {
 
   /// Two ends joined to each other in this process.
   [[nodiscard]] static std::pair<std::unique_ptr<ByteChannel>, std::unique_ptr<ByteChannel>> pair();
+  /// One end over a connected unix seqpacket socket, which becomes its doorbell. The creator makes the
+  /// shared memory and sends it as the next packet; the other end reads that packet here, so the caller
+  /// makes sure that the socket is readable first, and never waits for the peer.
+  /// \throws DecodeError when the packet is not what a creator sends, EndOfFile when the peer is gone
+  [[nodiscard]] static std::unique_ptr<ByteChannel> over_socket(Fd socket, bool creator);
   /// Rebuilds the end that `hand_over` wrote.
   [[nodiscard]] static std::unique_ptr<ByteChannel> adopt(Decoder& from);
 
   /// Waits for room; what arrives meanwhile is kept for later `recv`s.
   /// \throws EndOfFile when the peer is gone
   virtual void send(const Outgoing& message) = 0;
+  /// As `send`, but never waits. Messages of up to 32 KiB fit whole.
+  /// \returns false, nothing sent, when there is not room for the whole message now
+  [[nodiscard]] virtual bool try_send(const Outgoing& message) = 0;
   /// \returns false when the deadline passed first
   /// \throws EndOfFile when the peer is gone and everything it sent has been received
   [[nodiscard]] virtual bool recv(Incoming& into, Deadline deadline) = 0;
@@ -54,6 +62,10 @@ class TANDEM_EXPORT ByteChannel {
   /// destroyed without `close` having been said to the peer once `handed_over` was called.
   virtual void hand_over(Encoder& to) = 0;
   virtual void handed_over() = 0;
+  /// For a forked child: closes this process's copies of the descriptors without a word to the peer,
+  /// even if another thread of the parent was inside a call at the fork. The object is then good for
+  /// nothing, and is left undestroyed.
+  virtual void abandon() noexcept = 0;
 };
 
 }  // namespace tandem::detail
