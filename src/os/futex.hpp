@@ -17,8 +17,12 @@ static_assert(sizeof(FutexWord) == 4 && FutexWord::is_always_lock_free);
 inline constexpr duration kSlice = std::chrono::milliseconds(50);
 
 /// Sleeps while `word` is `expected`, until woken, the deadline, or a signal. May return early: the
-/// caller looks at its condition again.
+/// caller looks at its condition again. What the waker wrote before it changed the word is seen by an
+/// acquire load of the word, not by the mere return from here.
 void futex_wait(const FutexWord& word, std::uint32_t expected, detail::Deadline deadline) noexcept;
+/// The same, no longer than kSlice.
+void futex_wait_slice(const FutexWord& word, std::uint32_t expected,
+                      detail::Deadline deadline) noexcept;
 /// Wakes at most `count` sleepers of any process.
 void futex_wake(FutexWord& word, int count) noexcept;
 void futex_wake_all(FutexWord& word) noexcept;

@@ -2,9 +2,16 @@
 // built in: sleeps are cut in slices, because a wake-up given to a waiter that is then killed is lost;
 // an owner's death is told exactly once, with the mutex held and already consistent; nobody waits past
 // the deadline.
+//
+// "Exactly once" ends with unlock: whoever was told and dies before it unlocks is itself an owner that
+// died, and the next is told again.
 #pragma once
 
 #include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <type_traits>
 
 #include "tandem/detail/deadline.hpp"
 
@@ -16,19 +23,27 @@ enum class Acquired {
   owner_died,  // held, and consistent; what it protects is the caller's to judge
 };
 
-/// Standard layout; lives in zero-filled shared memory until `init`.
+/// Standard layout; lives in zero-filled shared memory until `init`. It must not be unmapped while a
+/// thread of this process may still be in one of its calls, nor while this process holds it.
 class RobustMutex {
  public:
   /// \param checked relocking by the owner and unlocking by another are errors instead of deadlocks
   void init(bool checked);
-  /// Spins shortly before it sleeps. \throws SystemError EDEADLK (checked), ENOTRECOVERABLE
-  [[nodiscard]] Acquired lock(detail::Deadline deadline);
+  /// Spins shortly before it sleeps. \throws SystemError EDEADLK (checked, the caller holds it),
+  /// ENOTRECOVERABLE
+  [[nodiscard]] Acquired lock(detail::Deadline deadline = detail::Deadline::never());
+  /// `no` also when the caller itself holds it.
   [[nodiscard]] Acquired try_lock();
   /// \throws SystemError EPERM when checked and the caller is not the owner
   void unlock();
 
  private:
+  [[nodiscard]] bool looks_free() const noexcept;
+  [[nodiscard]] Acquired lock_slowly(detail::Deadline deadline);
+
   pthread_mutex_t mutex_;
+  std::atomic<std::uint32_t> average_wait_ns_;  // written by the holder
 };
+static_assert(std::is_standard_layout_v<RobustMutex>);
 
 }  // namespace tandem::os

@@ -24,23 +24,27 @@ enum class Io {
 /// Close-on-exec, non-blocking.
 [[nodiscard]] std::pair<detail::Fd, detail::Fd> make_socket_pair();
 
-/// Sends one packet; never raises SIGPIPE. At most kMaxDescriptors descriptors.
+/// Sends one packet of at least one byte (an empty one could not be told from the end of file); never
+/// raises SIGPIPE. At most kMaxDescriptors descriptors.
 inline constexpr std::size_t kMaxDescriptors = 253;
 [[nodiscard]] Io send_packet(int socket, std::span<const std::byte> bytes,
                              std::span<const detail::Fd> descriptors = {});
 
 struct Packet {
-  std::size_t size = 0;  // of the bytes that were written to `into`
+  std::size_t size = 0;    // of the bytes that were written to `into`
+  bool truncated = false;  // the packet was longer than `into`; the rest is lost
   std::vector<detail::Fd> descriptors;
 };
 /// Receives one packet without waiting. A dead peer's pending ECONNRESET is read past: what it had sent
-/// is still delivered. \throws SystemError EMFILE when the descriptors do not fit into this process
+/// is still delivered.
+/// \throws SystemError EMFILE when the descriptors do not fit into this process: the packet is lost, and
+///         those that had come are closed
 [[nodiscard]] Io recv_packet(int socket, std::span<std::byte> into, Packet& packet);
 
 /// Whether the peer has closed its last copy of the other end.
 [[nodiscard]] bool hung_up(int socket);
 
-/// Process, user and group at the other end, as they were when it connected.
+/// Process and user at the other end, as they were when it connected.
 struct Credentials {
   pid_t pid = 0;
   uid_t uid = 0;
@@ -49,7 +53,7 @@ struct Credentials {
 
 /// A listening socket of the abstract namespace (no file, gone with its last holder).
 [[nodiscard]] detail::Fd listen_abstract(std::string_view name);
-/// \throws SystemError ECONNREFUSED when nobody listens
+/// \throws SystemError ECONNREFUSED when nobody listens, EAGAIN when too many wait to be accepted
 [[nodiscard]] detail::Fd connect_abstract(std::string_view name);
 /// \returns nothing when nobody waits to be accepted
 [[nodiscard]] std::optional<detail::Fd> accept_connection(int listener);

@@ -2,7 +2,11 @@
 // waits that are short on average are spun through and long ones sleep at once.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
+
+#include "tandem/detail/deadline.hpp"
 
 namespace tandem::os {
 
@@ -19,45 +23,74 @@ inline void cpu_relax() noexcept {
 [[nodiscard]] unsigned usable_cpus();
 
 /// One waiting place's memory of how long its waits were. Not shared between threads without a lock.
+///
+/// A wait that sleeps costs the wake-up, so it is worth spinning for about as long as that, but only
+/// where waits have lately been short. Long waits count as kLongestCounted, so that a place that was
+/// idle for hours needs some twenty short waits to spin again, not thousands; an idle one gives up after
+/// the first few looks.
 class SpinBudget {
  public:
-  /// Spins until `done()` or the budget is used up. \returns done()
+  constexpr SpinBudget() noexcept = default;
+  constexpr explicit SpinBudget(std::uint32_t average_ns) noexcept : average_ns_(average_ns) {}
+
+  /// Spins until `done()`, the budget is used up or the deadline has passed. \returns done()
   template <class Done>
-  [[nodiscard]] bool spin(Done done);
+  [[nodiscard]] bool spin(Done done, detail::Deadline deadline = detail::Deadline::never());
   /// Tells how long a wait took that went on to sleep.
   void slept(long long ns) noexcept { learn(ns); }
+  /// For one that lives in shared memory between two waits.
+  [[nodiscard]] std::uint32_t average_ns() const noexcept { return average_ns_; }
   /// Nanoseconds of CLOCK_MONOTONIC.
-  [[nodiscard]] static long long now_ns() noexcept;
+  [[nodiscard]] static long long now_ns() noexcept {
+    return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+  }
 
  private:
-  void learn(long long waited_ns) noexcept {
-    average_ns_ += (static_cast<double>(waited_ns) - average_ns_) / 8;
-  }
-  [[nodiscard]] long long budget_ns() const noexcept;
+  static constexpr int kFreeLooks = 64;
+  static constexpr int kLooksPerClock = 32;
+  static constexpr std::uint32_t kLongestCounted = 1'000'000;
+  static constexpr std::uint32_t kWorthSpinning = 100'000;  // two sleepers' round trip is below it
+  static constexpr std::uint32_t kLeast = 50'000;           // one wake-up
+  static constexpr std::uint32_t kMost = 100'000;
 
-  double average_ns_ = 0;
+  void learn(long long waited_ns) noexcept {
+    const std::uint32_t waited =
+        waited_ns < kLongestCounted ? static_cast<std::uint32_t>(waited_ns) : kLongestCounted;
+    average_ns_ = average_ns_ - average_ns_ / 8 + waited / 8;
+  }
+  [[nodiscard]] long long budget_ns() const noexcept {
+    return average_ns_ < kWorthSpinning ? std::clamp(2 * average_ns_, kLeast, kMost) : 0;
+  }
+
+  std::uint32_t average_ns_ = 0;
 };
 
 template <class Done>
-bool SpinBudget::spin(Done done) {
-  // The first looks are free of any clock: most waits of a busy exchange end here.
-  for (int i = 0; i < 64; ++i) {
-    if (done()) return true;
+bool SpinBudget::spin(Done done, detail::Deadline deadline) {
+  if (done()) return true;
+  if (usable_cpus() == 1) return false;
+  // These looks are free of any clock: most waits of a busy exchange end here.
+  for (int i = 0; i < kFreeLooks; ++i) {
     cpu_relax();
+    if (done()) {
+      learn(0);
+      return true;
+    }
   }
   const long long budget = budget_ns();
   if (budget == 0) return false;
   const long long start = now_ns();
-  for (;;) {
-    for (int i = 0; i < 32; ++i) {
+  const long long end = std::min(start + budget, deadline.ns());
+  for (long long now = start; now < end; now = now_ns()) {
+    for (int i = 0; i < kLooksPerClock; ++i) {
       if (done()) {
         learn(now_ns() - start);
         return true;
       }
       cpu_relax();
     }
-    if (now_ns() - start > budget) return false;
   }
+  return false;
 }
 
 }  // namespace tandem::os

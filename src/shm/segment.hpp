@@ -10,10 +10,12 @@
 
 namespace tandem::shm {
 
+/// Move-only; the mapping goes with it, so a thread that may still be in a call on what lies inside must
+/// have been waited for. Empty when default-constructed or moved from.
 class Segment {
  public:
   Segment() = default;
-  /// Anonymous, zero-filled.
+  /// Anonymous, zero-filled. \throws SystemError
   [[nodiscard]] static Segment create(const std::string& name, std::size_t size_bytes);
   /// \throws DecodeError when the descriptor is not a sealed segment of at least `least_bytes`
   [[nodiscard]] static Segment adopt(detail::Fd fd, std::size_t least_bytes);
@@ -23,8 +25,10 @@ class Segment {
   [[nodiscard]] const detail::Fd& fd() const noexcept { return fd_; }
 
  private:
-  detail::Fd fd_;
+  Segment(detail::Fd fd, std::size_t size_bytes);
+
   boost::interprocess::mapped_region region_;
+  detail::Fd fd_;
 };
 
 }  // namespace tandem::shm

@@ -1,0 +1,125 @@
+#include "os/robust_mutex.hpp"
+
+#include <linux/futex.h>
+
+#include <cerrno>
+#include <ctime>
+
+#include "os/check.hpp"
+#include "os/fence.hpp"
+#include "os/futex.hpp"
+#include "os/spin.hpp"
+
+namespace tandem::os {
+namespace {
+
+void expect_success(int error, const char* what) {
+  if (error != 0) throw_error(error, what);
+}
+
+// What a lock call of any kind said, short of success. EDEADLK is left to the caller.
+Acquired outcome(int error, pthread_mutex_t& mutex) {
+  switch (error) {
+    case 0:
+      return Acquired::yes;
+    case EOWNERDEAD:
+      // Unlocked without this, it would be unusable for ever.
+      expect_success(::pthread_mutex_consistent(&mutex), "mend a lock whose owner died");
+      return Acquired::owner_died;
+    case EBUSY:
+    case ETIMEDOUT:
+    case EAGAIN:
+      return Acquired::no;
+    default:
+      throw_error(error, "lock");
+  }
+}
+
+timespec to_timespec(long long ns) {
+  timespec time{};
+  time.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
+  time.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+  return time;
+}
+
+int lock_until(pthread_mutex_t& mutex, detail::Deadline deadline) {
+#if defined(TANDEM_THREAD_SANITIZER)
+  // The sanitizer would not see a mutex taken by pthread_mutex_clocklock.
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const timespec until =
+      to_timespec(now.tv_sec * 1'000'000'000LL + now.tv_nsec + deadline.left().count());
+  return ::pthread_mutex_timedlock(&mutex, &until);
+#else
+  const timespec until = to_timespec(deadline.ns());
+  return ::pthread_mutex_clocklock(&mutex, CLOCK_MONOTONIC, &until);
+#endif
+}
+
+}  // namespace
+
+void RobustMutex::init(bool checked) {
+  pthread_mutexattr_t attributes;
+  expect_success(::pthread_mutexattr_init(&attributes), "make a lock");
+  int error = ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+  if (error == 0) error = ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+  if (error == 0) {
+    error = ::pthread_mutexattr_settype(&attributes,
+                                        checked ? PTHREAD_MUTEX_ERRORCHECK : PTHREAD_MUTEX_NORMAL);
+  }
+  if (error == 0) error = ::pthread_mutex_init(&mutex_, &attributes);
+  ::pthread_mutexattr_destroy(&attributes);
+  expect_success(error, "make a lock");
+  average_wait_ns_.store(0, std::memory_order_relaxed);
+}
+
+Acquired RobustMutex::try_lock() {
+  const int error = ::pthread_mutex_trylock(&mutex_);
+  return error == 0 ? Acquired::yes : error == EDEADLK ? Acquired::no : outcome(error, mutex_);
+}
+
+Acquired RobustMutex::lock(detail::Deadline deadline) {
+  const int error = ::pthread_mutex_trylock(&mutex_);
+  if (error == 0) [[likely]] return Acquired::yes;
+  if (error == EDEADLK) {
+    if (deadline.is_now()) return Acquired::no;
+    throw_error(EDEADLK, "lock");
+  }
+  const Acquired got = outcome(error, mutex_);
+  return got != Acquired::no || deadline.is_now() ? got : lock_slowly(deadline);
+}
+
+void RobustMutex::unlock() { expect_success(::pthread_mutex_unlock(&mutex_), "unlock"); }
+
+// A look that does not take the cache line from the owner, as a failing trylock does. Only a hint, and
+// only where the lock word is known: it is the kernel's robust futex, the owner's thread id in the low bits.
+bool RobustMutex::looks_free() const noexcept {
+#if defined(__GLIBC__)
+  const auto word =
+      static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
+  return (word & FUTEX_TID_MASK) == 0;
+#else
+  return true;
+#endif
+}
+
+Acquired RobustMutex::lock_slowly(detail::Deadline deadline) {
+  SpinBudget budget(average_wait_ns_.load(std::memory_order_relaxed));
+  const long long start = SpinBudget::now_ns();
+  Acquired got = Acquired::no;
+  const bool spun = budget.spin(
+      [&] { return looks_free() && (got = try_lock()) != Acquired::no; }, deadline);
+  if (!spun) {
+    for (;;) {
+      const auto slice = deadline.earlier(detail::Deadline::after(kSlice));
+      got = outcome(lock_until(mutex_, slice), mutex_);
+      if (got != Acquired::no) break;
+      if (deadline.passed()) return Acquired::no;
+    }
+    budget.slept(SpinBudget::now_ns() - start);
+  }
+  average_wait_ns_.store(budget.average_ns(), std::memory_order_relaxed);
+  return got;
+}
+
+}  // namespace tandem::os

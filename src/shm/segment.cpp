@@ -1,0 +1,60 @@
+#include "shm/segment.hpp"
+
+#include <boost/interprocess/exceptions.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "os/check.hpp"
+
+namespace tandem::shm {
+namespace {
+
+namespace bip = boost::interprocess;
+
+// What Boost.Interprocess wants of a thing that can be mapped. It owns nothing.
+class Mappable {
+ public:
+  explicit Mappable(const detail::Fd& fd) noexcept : fd_(fd.get()) {}
+  [[nodiscard]] bip::mapping_handle_t get_mapping_handle() const noexcept { return {fd_, false}; }
+
+ private:
+  int fd_;
+};
+
+bip::mapped_region map(const detail::Fd& fd, std::size_t size_bytes) {
+  try {
+    return bip::mapped_region(Mappable(fd), bip::read_write, 0, size_bytes);
+  } catch (const bip::interprocess_exception& refused) {
+    os::throw_error(refused.get_native_error(),
+                    detail::concat("map ", std::to_string(size_bytes), " bytes of shared memory"));
+  }
+}
+
+}  // namespace
+
+Segment::Segment(detail::Fd fd, std::size_t size_bytes)
+    : region_(map(fd, size_bytes)), fd_(std::move(fd)) {}
+
+Segment Segment::create(const std::string& name, std::size_t size_bytes) {
+  return {os::make_memfd(name, size_bytes), size_bytes};
+}
+
+Segment Segment::adopt(detail::Fd fd, std::size_t least_bytes) {
+  std::size_t size_bytes = 0;
+  try {
+    size_bytes = os::sealed_size(fd);
+  } catch (const SystemError& refused) {
+    throw DecodeError(detail::concat("adopt shared memory: ", refused.what()));
+  }
+  if (size_bytes == 0 || size_bytes < least_bytes) {
+    throw DecodeError(detail::concat("adopt shared memory: ", std::to_string(size_bytes),
+                                     " bytes, expected at least ", std::to_string(least_bytes)));
+  }
+  return {std::move(fd), size_bytes};
+}
+
+std::byte* Segment::data() const noexcept {
+  return static_cast<std::byte*>(region_.get_address());
+}
+
+}  // namespace tandem::shm
