@@ -28,7 +28,7 @@ namespace tandem::os {
 /// Whether this process receives the heavy fences of others. Set when the library is loaded and in forked
 /// children; nobody else writes it. Defined beside the code that registers, so that whoever
 /// reads it links that code.
-[[gnu::visibility("hidden")]] extern bool fences_registered;
+extern bool fences_registered;
 
 /// A full fence on every CPU that runs a registered process, and here in any case. \returns false when the
 /// kernel refused: the caller must then ask publishers to fence for themselves
