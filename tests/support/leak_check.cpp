@@ -10,6 +10,7 @@
 #include <iterator>
 #include <memory>
 #include <set>
+#include <thread>
 
 #include "support/proc.hpp"
 #include "support/supervisor.hpp"
@@ -113,6 +114,8 @@ class LeakListener : public testing::EmptyTestEventListener {
 }  // namespace
 
 void install_leak_check() {
+  // ThreadSanitizer starts a thread of its own beside the first one.
+  if (kTsan) std::thread([] {}).join();
   // Listeners hear of a test's end in reverse order: appended, this one can still fail the test.
   testing::UnitTest::GetInstance()->listeners().Append(new LeakListener);
 }
