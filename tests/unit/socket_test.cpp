@@ -9,6 +9,7 @@
 #include <array>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "os/memfd.hpp"
 #include "os/poll.hpp"
@@ -96,7 +97,7 @@ TEST_F(SocketTest, DescriptorsThatDoNotFitAreClosedAndReported) {
     std::vector<Fd> sent;
     for (int i = 0; i < 4; ++i) sent.push_back(ends_.first.duplicate());
     if (send_packet(sender(), bytes_of("x"), sent) != Io::done) return 1;
-    const int next_free = sent.back().get() + 1;
+    const int next_free = Fd(::dup(sender())).get();
     const rlimit limit{static_cast<rlim_t>(next_free) + 2, static_cast<rlim_t>(next_free) + 2};
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return 2;
     try {
@@ -105,7 +106,7 @@ TEST_F(SocketTest, DescriptorsThatDoNotFitAreClosedAndReported) {
     } catch (const SystemError& error) {
       if (error.code().value() != EMFILE) return 4;
     }
-    return ::dup(0) == next_free && packet_.descriptors.empty() ? 0 : 5;
+    return ::dup(sender()) == next_free && packet_.descriptors.empty() ? 0 : 5;
   });
   EXPECT_EQ(child.wait(), 0);
 }
@@ -135,7 +136,7 @@ TEST_F(SocketTest, APeerThatDiedWithUnreadDataLosesNothingItSent) {
 
 TEST_F(SocketTest, TheDeathOfTheLastHolderWakesAWaiter) {
   test::Step ready;
-  Forked peer([&] {
+  Forked peer([&]() -> int {
     ready.done();
     for (;;) ::pause();
   });
