@@ -1,0 +1,88 @@
+#include "process/bootstrap.hpp"
+
+#include <cxxabi.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <typeinfo>
+#include <utility>
+
+#include "base/text.hpp"
+#include "os/exec.hpp"
+#include "os/poll.hpp"
+#include "process/context.hpp"
+#include "tandem/detail/deadline.hpp"
+
+namespace tandem::detail {
+namespace {
+
+// Nobody is left to read it: the owner is dead.
+constexpr int kOwnerGone = 1;
+
+std::string current_exception_type() {
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  if (type == nullptr) return "unknown";
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(
+      abi::__cxa_demangle(type->name(), nullptr, nullptr, &status), &std::free);
+  return name != nullptr ? name.get() : type->name();
+}
+
+}  // namespace
+
+void end_with(Fd owner) {
+  if (os::wait_readable(owner.get(), Deadline::now())) ::_exit(kOwnerGone);
+  const os::SignalsBlocked blocked;  // the program's handlers run in the program's threads
+  std::thread([owner = std::move(owner)] {
+    if (os::wait_readable(owner.get(), Deadline::never())) ::_exit(kOwnerGone);
+  }).detach();
+}
+
+void run_to_the_end(const std::function<void()>& body) {
+  int code = 0;
+  try {
+    body();
+  } catch (...) {
+    report_uncaught();
+    code = 1;
+  }
+  std::exit(code);
+}
+
+void report_uncaught() noexcept {
+  std::string what;
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    what = concat(": ", error.what());
+  } catch (...) {
+  }
+  const std::string line = concat("Process ", process_name(), " (pid ", std::to_string(::getpid()),
+                                  "): ", current_exception_type(), what, "\n");
+  // Past stdio, so that it comes whole. Where standard error is closed there is nobody to tell.
+  std::size_t done = 0;
+  while (done < line.size()) {
+    const ssize_t n = ::write(STDERR_FILENO, line.data() + done, line.size() - done);
+    if (n == -1 && errno != EINTR) return;
+    if (n > 0) done += static_cast<std::size_t>(n);
+  }
+}
+
+void flush_standard_streams() {
+  std::cout.flush();
+  std::clog.flush();
+  std::wcout.flush();
+  std::wclog.flush();
+  // Not fflush(nullptr): it waits for a thread that sits in a read from stdin.
+  std::fflush(stdout);
+  std::fflush(stderr);
+}
+
+}  // namespace tandem::detail

@@ -1,0 +1,56 @@
+// The children this process has started: who runs, who has ended and how.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "os/exec.hpp"
+
+namespace tandem::detail {
+
+/// A child, shared by its Process, the list of children and every ProcessInfo. Any thread.
+class Child {
+ public:
+  Child(std::string name, bool daemon);
+
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] bool daemon() const noexcept { return daemon_; }
+  [[nodiscard]] int pid() const noexcept { return pid_; }
+  [[nodiscard]] int owner() const noexcept { return owner_; }
+  /// Closed in a forked child of the owner.
+  [[nodiscard]] const Fd& pidfd() const noexcept { return pidfd_; }
+  /// How it ended; nothing while it runs. The first to ask reaps it.
+  [[nodiscard]] std::optional<int> status();
+
+ private:
+  friend class Children;
+  std::string name_;
+  bool daemon_;
+  int owner_;
+  int pid_ = 0;
+  Fd pidfd_;
+  std::optional<int> status_;  // under the lock of Children
+};
+
+/// Those of this process. A forked child begins with none and closes its copies of the pidfds.
+class Children {
+ public:
+  using Node = std::list<std::shared_ptr<Child>>;
+
+  /// \param node one child, allocated before there was a process to lose
+  static void add(Node node, os::ChildProcess process) noexcept;
+  /// Those that run.
+  [[nodiscard]] static std::vector<std::shared_ptr<Child>> running();
+  /// Once, when the library is loaded.
+  static void make_fork_safe();
+
+ private:
+  friend class Child;
+  struct State;
+  static State& state();
+};
+
+}  // namespace tandem::detail

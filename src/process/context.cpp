@@ -1,0 +1,120 @@
+#include "process/context.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstddef>
+#include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "base/process_name.hpp"
+#include "os/exec.hpp"
+
+namespace tandem::detail {
+namespace {
+
+struct Hooks {
+  std::mutex mutex;
+  std::vector<void (*)()> process_end;
+  std::vector<void (*)()> fork_cleanup;
+};
+
+// Used in static initialisers of any order and after the end of main: never destroyed.
+Hooks& hooks() {
+  static Hooks& all = *new Hooks;
+  return all;
+}
+
+[[maybe_unused]] const bool fork_safe = [] {
+  os::at_fork([] { hooks().mutex.lock(); }, [] { hooks().mutex.unlock(); },
+              [] { hooks().mutex.unlock(); });
+  return true;
+}();
+
+struct Self {
+  Identity identity;
+  std::atomic<unsigned> children_made{0};
+  std::string program = {};
+  std::atomic<bool> initialised{false};
+};
+
+Self& self() {
+  static Self& it = *new Self{.identity = {.name = "MainProcess"}};
+  return it;
+}
+
+std::shared_mutex* gate() {
+  alignas(std::shared_mutex) static std::byte storage[sizeof(std::shared_mutex)];
+  static auto* made = new (storage) std::shared_mutex;
+  return made;
+}
+
+}  // namespace
+
+const std::string& process_name() { return base::process_name(); }
+
+const Identity& identity() { return self().identity; }
+
+void become(Identity identity) {
+  base::set_process_name(identity.name);
+  self().identity = std::move(identity);
+  self().children_made.store(0, std::memory_order_relaxed);
+}
+
+std::string next_child_path() {
+  const unsigned number = self().children_made.fetch_add(1, std::memory_order_relaxed) + 1;
+  const std::string& path = self().identity.path;
+  return path.empty() ? std::to_string(number) : path + ":" + std::to_string(number);
+}
+
+void set_initialised(const char* program) {
+  self().program = program;
+  self().initialised.store(true, std::memory_order_release);
+}
+
+const char* initialised_program() {
+  return self().initialised.load(std::memory_order_acquire) ? self().program.c_str() : nullptr;
+}
+
+void at_process_end(void (*hook)()) {
+  Hooks& all = hooks();
+  static std::once_flag registered;
+  std::call_once(registered, run_hooks_at_exit);
+  const std::lock_guard lock(all.mutex);
+  all.process_end.push_back(hook);
+}
+
+void run_hooks_at_exit() {
+  if (std::atexit(run_process_end_hooks) != 0) throw std::bad_alloc();
+}
+
+void run_process_end_hooks() {
+  Hooks& all = hooks();
+  for (;;) {
+    void (*hook)() = nullptr;
+    {
+      const std::lock_guard lock(all.mutex);
+      if (all.process_end.empty()) return;
+      hook = all.process_end.back();
+      all.process_end.pop_back();
+    }
+    hook();
+  }
+}
+
+void register_fork_cleanup(void (*cleanup)()) {
+  Hooks& all = hooks();
+  const std::lock_guard lock(all.mutex);
+  all.fork_cleanup.push_back(cleanup);
+}
+
+void run_fork_cleanups() {
+  for (void (*cleanup)() : hooks().fork_cleanup) cleanup();
+}
+
+std::shared_mutex& start_gate() { return *gate(); }
+
+void reset_start_gate() { new (gate()) std::shared_mutex; }
+
+}  // namespace tandem::detail
