@@ -1,0 +1,444 @@
+#include "queue/ring_queue.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <random>
+
+#include "base/text.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::detail {
+
+namespace {
+
+using os::Acquired;
+using shm::Cursor;
+using shm::RecordHeader;
+using shm::RecordKind;
+using shm::record_bytes;
+
+// How long a call that never waits stands at a lock that is held for a few instructions, unless its
+// holder was stopped or preempted there.
+constexpr duration kBriefHold = std::chrono::milliseconds(20);
+
+constexpr std::size_t kStreamPrefix = sizeof(std::uint64_t);  // a stream begins with its size
+
+std::string name_of(std::uint32_t id) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string name = "tandem-queue-";
+  for (int shift = 28; shift >= 0; shift -= 4) name += kHex[id >> shift & 15];
+  return name;
+}
+
+std::span<const std::byte> bytes_of(const std::uint64_t& word) {
+  return std::as_bytes(std::span(&word, 1));
+}
+
+}  // namespace
+
+/// One of the two locks while it is held. Wakes both sides when it came from a dead process, which may
+/// not have got to it.
+class RingQueue::Hold {
+ public:
+  Hold(RingQueue& queue, os::RobustMutex& mutex) : queue_(queue), mutex_(mutex) {}
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
+  ~Hold() {
+    if (held_) mutex_.unlock();
+  }
+
+  [[nodiscard]] bool acquire(Deadline deadline) { return took(mutex_.lock(deadline)); }
+  [[nodiscard]] bool try_acquire() { return took(mutex_.try_lock()); }
+  /// For calls that never wait: a lock held for a moment is no reason to fail, unless `wanted` turns false.
+  template <class Wanted>
+  [[nodiscard]] bool acquire_briefly(Wanted wanted) {
+    if (try_acquire()) return true;
+    const Deadline patience = Deadline::after(kBriefHold);
+    while (wanted() && !patience.passed()) {
+      if (acquire(Deadline::after(std::chrono::microseconds(100)))) return true;
+    }
+    return false;
+  }
+
+ private:
+  bool took(Acquired acquired) {
+    held_ = acquired != Acquired::no;
+    if (acquired == Acquired::owner_died) {
+      queue_.header_->put_lock_kept.store(0, std::memory_order_relaxed);
+      os::futex_wake_all(queue_.ring_.state().reader_parked);
+      os::futex_wake_all(queue_.ring_.state().writer_parked);
+    }
+    return held_;
+  }
+
+  RingQueue& queue_;
+  os::RobustMutex& mutex_;
+  bool held_ = false;
+};
+
+/// Tells producers that have a buffer not to wait for put_lock meanwhile.
+class RingQueue::Keep {
+ public:
+  explicit Keep(RingQueue& queue)
+      : word_(queue.header_->put_lock_kept), before_(word_.load(std::memory_order_relaxed)) {
+    word_.store(1, std::memory_order_relaxed);
+  }
+  Keep(const Keep&) = delete;
+  Keep& operator=(const Keep&) = delete;
+  ~Keep() { word_.store(before_, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint32_t>& word_;
+  std::uint32_t before_;  // a stream that waits for room keeps it all the while
+};
+
+RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, bool feeder) {
+  const std::size_t capacity = shm::Ring::capacity_for(options.ring_bytes);
+  const std::uint32_t id = std::random_device()();
+  shm::Segment segment = shm::Segment::create(name_of(id), QueueHeader::kDataOffset + capacity);
+  auto* header = new (segment.data()) QueueHeader;
+  header->version = QueueHeader::kVersion;
+  header->type = type;
+  header->capacity = capacity;
+  header->maxsize = options.maxsize;
+  header->buffer_bytes = options.buffer_bytes;
+  header->id = id;
+  header->feeder = feeder ? 1 : 0;
+  header->domain = os::own_domain();
+  header->put_lock.init(false);
+  header->get_lock.init(false);
+  header->magic = QueueHeader::kMagic;
+  map_header(std::move(segment));
+}
+
+RingQueue::RingQueue(Fd fd, std::uint32_t type) {
+  shm::Segment segment = shm::Segment::adopt(std::move(fd), QueueHeader::kDataOffset);
+  const auto& header = *std::launder(reinterpret_cast<const QueueHeader*>(segment.data()));
+  const auto refuse = [](const char* why) {
+    throw DecodeError(concat("Queue: the segment received ", why));
+  };
+  if (header.magic != QueueHeader::kMagic) refuse("is not a queue's");
+  if (header.version != QueueHeader::kVersion) refuse("was made by another version of tandem");
+  if (header.type != type) refuse("belongs to a queue of another element type");
+  if (header.domain != os::own_domain()) {
+    refuse("belongs to another user or pid namespace; both ends must share one");
+  }
+  if (!shm::Ring::valid_capacity(header.capacity) ||
+      segment.size() - QueueHeader::kDataOffset < header.capacity) {
+    refuse("is damaged");
+  }
+  map_header(std::move(segment));
+}
+
+void RingQueue::map_header(shm::Segment segment) {
+  segment_ = std::move(segment);
+  header_ = std::launder(reinterpret_cast<QueueHeader*>(segment_.data()));
+  ring_ = shm::Ring(&header_->ring, segment_.data() + QueueHeader::kDataOffset, header_->capacity);
+  maxsize_ = header_->maxsize;
+  buffer_bytes_ = header_->buffer_bytes;
+  feeder_ = header_->feeder != 0;
+  name_ = name_of(header_->id);
+}
+
+void RingQueue::throw_shut_down(const char* call) const {
+  throw ShutDown(concat(call, " on ", name_, ": the queue was shut down"));
+}
+
+void RingQueue::check_open(const char* call) const {
+  if (state() != QueueState::open) throw_shut_down(call);
+}
+
+void RingQueue::wake(os::FutexWord& parked) {
+  if (ring_.take_parked(parked)) os::futex_wake(parked, 1);
+}
+
+void RingQueue::advance_tail(Cursor tail) {
+  ring_.publish(tail);
+  wake(ring_.state().reader_parked);
+}
+
+void RingQueue::advance_head(Cursor head) {
+  ring_.consume(head);
+  wake(ring_.state().writer_parked);
+}
+
+bool RingQueue::room_now(std::size_t bytes) const {
+  return (maxsize_ == 0 || ring_.items() < maxsize_) &&
+         ring_.capacity() - std::min(ring_.capacity(), shm::bytes_between(ring_.head(), ring_.tail())) >=
+             bytes;
+}
+
+// Held: the lock of the side that waits, so that nobody else sleeps on its word.
+template <class There>
+bool RingQueue::wait(There there, os::SpinBudget& budget, os::FutexWord& parked,
+                     Deadline deadline) {
+  if (budget.spin(there)) return true;
+  const long long start = os::SpinBudget::now_ns();
+  bool found = false;
+  do {
+    ring_.announce(parked);
+    if (!there()) os::futex_wait(parked, 1, deadline.earlier(Deadline::after(os::kSlice)));
+    found = there();
+  } while (!found && !deadline.passed());
+  parked.store(0, std::memory_order_relaxed);
+  budget.slept(os::SpinBudget::now_ns() - start);
+  return found;
+}
+
+// Held: put_lock.
+bool RingQueue::wait_for_room(std::size_t bytes, Deadline deadline) {
+  const Cursor tail = ring_.tail();
+  const auto there = [&] {
+    return (ring_.room(tail, bytes) >= bytes && (maxsize_ == 0 || ring_.items() < maxsize_)) ||
+           state() != QueueState::open;
+  };
+  if (there()) [[likely]] return true;
+  if (deadline.is_now()) return false;
+  const Keep keep(*this);
+  return wait(there, room_spin_, ring_.state().writer_parked, deadline);
+}
+
+// Held: get_lock.
+bool RingQueue::wait_for_data(Deadline deadline) {
+  const auto there = [&] { return !ring_.empty() || state() != QueueState::open; };
+  if (there()) [[likely]] return true;
+  if (deadline.is_now()) return false;
+
+  return wait(there, data_spin_, ring_.state().reader_parked, deadline);
+}
+
+bool RingQueue::put(const Outgoing& message, Deadline deadline) {
+  check_open("Queue::put");
+  if (!fits_whole(message.bytes.size())) return put_stream(message, deadline);
+
+  const std::size_t bytes = record_bytes(message.bytes.size());
+  Hold hold(*this, header_->put_lock);
+  if (deadline.is_now()) {
+    if (!room_now(bytes) || !hold.acquire_briefly([&] { return room_now(bytes); })) return false;
+  } else if (!hold.acquire(deadline)) {
+    return false;
+  }
+  if (!wait_for_room(bytes, deadline)) return false;
+  check_open("Queue::put");
+  const Cursor tail = ring_.tail();
+  ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
+  // A stream that its writer's death broke off ends here.
+  advance_tail(tail.with_streaming(false).advanced(bytes, 1));
+  return true;
+}
+
+bool RingQueue::put_if_free(const Outgoing& message) {
+  check_open("Queue::put");
+  const std::size_t bytes = record_bytes(message.bytes.size());
+  const auto wanted = [&] {
+    return header_->put_lock_kept.load(std::memory_order_relaxed) == 0 && room_now(bytes);
+  };
+  Hold hold(*this, header_->put_lock);
+  if (header_->put_lock_kept.load(std::memory_order_relaxed) != 0 ||
+      !hold.acquire_briefly(wanted)) {
+    return false;
+  }
+  const Cursor tail = ring_.tail();
+  if (ring_.room(tail, bytes) < bytes || (maxsize_ != 0 && ring_.items() >= maxsize_)) return false;
+  check_open("Queue::put");
+  ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
+  advance_tail(tail.with_streaming(false).advanced(bytes, 1));
+  return true;
+}
+
+std::size_t RingQueue::put_records(std::span<const std::byte> records, Deadline deadline) {
+  check_open("Queue::put");
+  const auto next_bytes = [&](std::size_t at) {
+    RecordHeader header;
+    std::memcpy(&header, records.data() + at, sizeof header);
+    return record_bytes(header.size());
+  };
+  Hold hold(*this, header_->put_lock);
+  if (!hold.acquire(deadline)) return 0;
+  if (!wait_for_room(next_bytes(0), deadline)) return 0;
+  check_open("Queue::put");
+
+  const Cursor tail = ring_.tail();
+  const std::size_t room = ring_.room(tail, std::min(records.size(), ring_.capacity()));
+  std::size_t most_items = maxsize_ == 0 ? SIZE_MAX : maxsize_ - ring_.items();
+  std::size_t bytes = 0;
+  std::uint32_t items = 0;
+  while (bytes < records.size() && items < most_items) {
+    const std::size_t next = next_bytes(bytes);
+    if (bytes + next > room) break;
+    bytes += next;
+    ++items;
+  }
+  ring_.write_records(tail, records.first(bytes));
+  advance_tail(tail.with_streaming(false).advanced(bytes, items));
+  return bytes;
+}
+
+bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {
+  if (deadline.is_now()) {
+    throw Error(concat("Queue::try_put on ", name_, ": a message of ",
+                       std::to_string(message.bytes.size()), " bytes streams through the ring of ",
+                       std::to_string(ring_.capacity()),
+                       ", which takes time; use put or put_for, or a larger ring_bytes"));
+  }
+  Hold hold(*this, header_->put_lock);
+  if (!hold.acquire(deadline)) return false;
+
+  const Keep keep(*this);
+  const std::uint64_t total = message.bytes.size();
+  std::span<const std::byte> prefix = bytes_of(total);
+  std::span<const std::byte> rest = message.bytes;
+  RecordKind kind = RecordKind::first;
+  const auto break_off = [&] {
+    if (kind != RecordKind::first) advance_tail(ring_.tail().with_streaming(false));
+  };
+  while (!rest.empty() || kind == RecordKind::first) {
+    const std::size_t n = std::min(rest.size(), ring_.chunk_bytes());
+    const std::size_t bytes = record_bytes(prefix.size() + n);
+    if (n == rest.size() && kind != RecordKind::first) kind = RecordKind::last;
+    // maxsize counts whole messages: nobody can add one while this one streams.
+    if (!wait_for_room(bytes, deadline)) {
+      break_off();
+      return false;
+    }
+    if (state() != QueueState::open) {
+      break_off();
+      throw_shut_down("Queue::put");
+    }
+    const Cursor tail = ring_.tail();
+    const bool last = kind == RecordKind::last;
+    ring_.write(tail, kind, false, message.type, rest.first(n), prefix);
+    advance_tail(tail.with_streaming(!last).advanced(bytes, last ? 1 : 0));
+    rest = rest.subspan(n);
+    prefix = {};
+    kind = RecordKind::more;
+  }
+  return true;
+}
+
+bool RingQueue::get(Incoming& into, Deadline deadline) {
+  Hold hold(*this, header_->get_lock);
+  if (deadline.is_now()) {
+    if (ring_.empty() && state() == QueueState::open) return false;
+    if (!hold.acquire_briefly([&] { return !ring_.empty() || state() != QueueState::open; })) {
+      return false;
+    }
+  } else if (!hold.acquire(deadline)) {
+    return false;
+  }
+  for (;;) {
+    if (!wait_for_data(deadline)) return false;
+    if (state() == QueueState::ended) throw_shut_down("Queue::get");
+    const Cursor head = ring_.head();
+    RecordHeader header;
+    if (!ring_.peek(head, header)) {
+      // Shut down and, it seems, drained: a put that began before may be about to publish.
+      Hold puts(*this, header_->put_lock);
+      if (!puts.acquire(deadline.is_now() ? Deadline::after(kBriefHold) : deadline)) return false;
+      if (ring_.empty()) throw_shut_down("Queue::get");
+      continue;
+    }
+    const Cursor next = head.advanced(record_bytes(header.size()), 1);
+    switch (header.kind()) {
+      case RecordKind::whole: {
+        std::byte* place = into.place(header.size());
+        if (place != nullptr) [[likely]] {
+          ring_.read(head, 0, place, header.size());
+          into.storage = place;
+          into.size = header.size();
+          into.type = header.type;
+        }
+        advance_head(next);
+        if (place == nullptr) [[unlikely]] {
+          throw DecodeError(concat("Queue::get on ", name_, ": an item of ",
+                                   std::to_string(header.size()),
+                                   " bytes is not a value of the queue's type; it was dropped"));
+        }
+        return true;
+      }
+      case RecordKind::first:
+        if (get_stream(into, header)) return true;
+        break;
+      case RecordKind::more:  // its beginning went with a consumer that died
+        advance_head(head.advanced(record_bytes(header.size()), 0));
+        break;
+      case RecordKind::last:
+        advance_head(next);
+        break;
+      default:
+        throw DecodeError(concat("Queue::get on ", name_,
+                                 ": the shared ring is damaged: unknown kind of record"));
+    }
+  }
+}
+
+// Held: get_lock. Whether the writer of the stream that is read up to `head` is gone.
+bool RingQueue::stream_broke_off(Cursor head) {
+  Cursor tail = ring_.tail();
+  if (tail.position() == head.position() && !tail.streaming()) return true;
+  Hold puts(*this, header_->put_lock);
+  if (!puts.try_acquire()) return false;  // the writer is at work
+  tail = ring_.tail();
+  if (tail.position() != head.position()) return false;  // it went on, and perhaps ended well
+  if (tail.streaming()) ring_.publish(tail.with_streaming(false));
+  return true;
+}
+
+// Held: get_lock. \returns false when the stream broke off: the part is dropped
+bool RingQueue::get_stream(Incoming& into, RecordHeader header) {
+  Cursor head = ring_.head();
+  std::uint64_t total = 0;
+  if (header.size() < kStreamPrefix) {
+    throw DecodeError(concat("Queue::get on ", name_, ": the shared ring is damaged: no size"));
+  }
+  ring_.read(head, 0, reinterpret_cast<std::byte*>(&total), sizeof total);
+  std::byte* const place = into.place(total);  // what it throws leaves the message where it is
+  const std::uint32_t type = header.type;
+
+  std::size_t done = 0;
+  std::size_t skip = kStreamPrefix;
+  for (;;) {
+    const std::size_t n = header.size() - skip;
+    if (n > total - done) {
+      throw DecodeError(concat("Queue::get on ", name_, ": the shared ring is damaged: a message ",
+                               "is longer than it said"));
+    }
+    if (place != nullptr) ring_.read(head, skip, place + done, n);
+    done += n;
+    skip = 0;
+    const bool last = header.kind() == RecordKind::last;
+    head = head.advanced(record_bytes(header.size()), last ? 1 : 0);
+    advance_head(head);
+    if (last) break;
+
+    // From here on the message is finished, past the caller's deadline if need be.
+    while (!ring_.peek(head, header)) {
+      if (stream_broke_off(head)) return false;
+      (void)wait([&] { return !ring_.empty(); }, data_spin_, ring_.state().reader_parked,
+                 Deadline::after(os::kSlice));
+    }
+    if (header.kind() != RecordKind::more && header.kind() != RecordKind::last) return false;
+  }
+  if (place == nullptr || done != total) {
+    throw DecodeError(concat("Queue::get on ", name_, ": a message of ", std::to_string(total),
+                             " bytes is not a value of the queue's type; it was dropped"));
+  }
+  into.storage = place;
+  into.size = total;
+  into.type = type;
+  return true;
+}
+
+void RingQueue::shutdown(bool immediate) {
+  auto& word = ring_.state().state;
+  const auto wanted =
+      static_cast<std::uint32_t>(immediate ? QueueState::ended : QueueState::draining);
+  std::uint32_t seen = word.load(std::memory_order_relaxed);
+  while (seen < wanted && !word.compare_exchange_weak(seen, wanted)) {
+  }
+  os::futex_wake_all(ring_.state().reader_parked);
+  os::futex_wake_all(ring_.state().writer_parked);
+}
+
+}  // namespace tandem::detail

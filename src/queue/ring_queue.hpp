@@ -1,0 +1,88 @@
+// The queue itself: a ring with a robust lock on each side, for any number of processes and threads.
+//
+// put: take put_lock, wait for room, write beyond tail, publish, wake the reader if it sleeps
+// get: take get_lock, wait for data, copy out, consume, wake the writer if it sleeps
+//
+// Only the holder of a lock sleeps on the ring; the others sleep on the lock. A death needs no repair (see
+// shm/ring.hpp): whoever inherits a lock wakes both sides, in case the dead one had not got to it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "os/spin.hpp"
+#include "queue/queue_header.hpp"
+#include "shm/segment.hpp"
+#include "tandem/detail/byte_queue.hpp"
+
+namespace tandem::detail {
+
+class RingQueue {
+ public:
+  RingQueue(const QueueOptions& options, std::uint32_t type, bool feeder);
+  /// \throws DecodeError when the segment is no queue of this type, or of another user's
+  RingQueue(Fd segment, std::uint32_t type);
+
+  /// Whether the message goes into the ring as one record.
+  [[nodiscard]] bool fits_whole(std::size_t size) const noexcept {
+    return size <= ring_.most_whole();
+  }
+
+  /// \returns false when there was no room until the deadline
+  [[nodiscard]] bool put(const Outgoing& message, Deadline deadline);
+  /// For who has a buffer to put it into instead: never sleeps, and does not wait for a lock that is kept.
+  [[nodiscard]] bool put_if_free(const Outgoing& message);
+  /// Puts as many whole records as there is room for, at least one.
+  /// \returns the bytes taken; 0 when there was no room for the first one until the deadline
+  [[nodiscard]] std::size_t put_records(std::span<const std::byte> records, Deadline deadline);
+  /// \returns false when there was nothing until the deadline
+  [[nodiscard]] bool get(Incoming& into, Deadline deadline);
+  void shutdown(bool immediate);
+
+  [[nodiscard]] std::size_t items() const noexcept { return ring_.items(); }
+  [[nodiscard]] std::size_t maxsize() const noexcept { return maxsize_; }
+  [[nodiscard]] std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
+  [[nodiscard]] bool has_feeder() const noexcept { return feeder_; }
+  [[nodiscard]] bool empty() const noexcept { return ring_.empty(); }
+  [[nodiscard]] const Fd& fd() const noexcept { return segment_.fd(); }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// \throws ShutDown
+  void check_open(const char* call) const;
+
+ private:
+  class Hold;  // a lock, held
+  class Keep;  // put_lock, held for long
+
+  [[nodiscard]] QueueState state() const noexcept {
+    return static_cast<QueueState>(ring_.state().state.load(std::memory_order_acquire));
+  }
+  [[nodiscard]] bool room_now(std::size_t bytes) const;
+  template <class There>
+  [[nodiscard]] bool wait(There there, os::SpinBudget& budget, os::FutexWord& parked,
+                          Deadline deadline);
+  [[nodiscard]] bool wait_for_room(std::size_t bytes, Deadline deadline);
+  [[nodiscard]] bool wait_for_data(Deadline deadline);
+  [[nodiscard]] bool put_stream(const Outgoing& message, Deadline deadline);
+  [[nodiscard]] bool get_stream(Incoming& into, shm::RecordHeader first);
+  [[nodiscard]] bool stream_broke_off(shm::Cursor head);
+  void advance_tail(shm::Cursor tail);
+  void advance_head(shm::Cursor head);
+  void wake(os::FutexWord& parked);
+  void map_header(shm::Segment segment);
+  [[noreturn]] void throw_shut_down(const char* call) const;
+
+  shm::Segment segment_;
+  QueueHeader* header_ = nullptr;
+  shm::Ring ring_;
+  // Copies: what another process may overwrite is not asked twice.
+  std::size_t maxsize_ = 0;
+  std::size_t buffer_bytes_ = 0;
+  bool feeder_ = false;
+  std::string name_;
+  os::SpinBudget room_spin_;  // guarded by put_lock
+  os::SpinBudget data_spin_;  // guarded by get_lock
+};
+
+}  // namespace tandem::detail
