@@ -120,7 +120,6 @@ RingQueue::RingQueue(Fd fd, std::uint32_t type) {
   };
   if (header.magic != QueueHeader::kMagic) refuse("is not a queue's");
   if (header.version != QueueHeader::kVersion) refuse("was made by another version of tandem");
-  if (header.type != type) refuse("belongs to a queue of another element type");
   if (header.domain != os::own_domain()) {
     refuse("belongs to another user or pid namespace; both ends must share one");
   }
@@ -129,6 +128,7 @@ RingQueue::RingQueue(Fd fd, std::uint32_t type) {
     refuse("is damaged");
   }
   map_header(std::move(segment));
+  check_type(type);
 }
 
 void RingQueue::map_header(shm::Segment segment) {
@@ -138,7 +138,14 @@ void RingQueue::map_header(shm::Segment segment) {
   maxsize_ = header_->maxsize;
   buffer_bytes_ = header_->buffer_bytes;
   feeder_ = header_->feeder != 0;
+  type_ = header_->type;
   name_ = name_of(header_->id);
+}
+
+void RingQueue::check_type(std::uint32_t type) const {
+  if (type_ != type) {
+    throw DecodeError(concat("Queue on ", name_, ": received as a queue of another element type"));
+  }
 }
 
 void RingQueue::throw_shut_down(const char* call) const {
@@ -201,10 +208,10 @@ bool RingQueue::wait_for_room(std::size_t bytes, Deadline deadline) {
 
 // Held: get_lock.
 bool RingQueue::wait_for_data(Deadline deadline) {
-  const auto there = [&] { return !ring_.empty() || state() != QueueState::open; };
+  const Cursor head = ring_.head();
+  const auto there = [&] { return ring_.published(head) != 0 || state() != QueueState::open; };
   if (there()) [[likely]] return true;
   if (deadline.is_now()) return false;
-
   return wait(there, data_spin_, ring_.state().reader_parked, deadline);
 }
 
@@ -247,7 +254,7 @@ bool RingQueue::put_if_free(const Outgoing& message) {
   return true;
 }
 
-std::size_t RingQueue::put_records(std::span<const std::byte> records, Deadline deadline) {
+RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline) {
   check_open("Queue::put");
   const auto next_bytes = [&](std::size_t at) {
     RecordHeader header;
@@ -255,8 +262,8 @@ std::size_t RingQueue::put_records(std::span<const std::byte> records, Deadline 
     return record_bytes(header.size());
   };
   Hold hold(*this, header_->put_lock);
-  if (!hold.acquire(deadline)) return 0;
-  if (!wait_for_room(next_bytes(0), deadline)) return 0;
+  if (!hold.acquire(deadline)) return {};
+  if (!wait_for_room(next_bytes(0), deadline)) return {};
   check_open("Queue::put");
 
   const Cursor tail = ring_.tail();
@@ -272,7 +279,7 @@ std::size_t RingQueue::put_records(std::span<const std::byte> records, Deadline 
   }
   ring_.write_records(tail, records.first(bytes));
   advance_tail(tail.with_streaming(false).advanced(bytes, items));
-  return bytes;
+  return {bytes, items};
 }
 
 bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {

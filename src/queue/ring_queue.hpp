@@ -34,9 +34,13 @@ class RingQueue {
   [[nodiscard]] bool put(const Outgoing& message, Deadline deadline);
   /// For who has a buffer to put it into instead: never sleeps, and does not wait for a lock that is kept.
   [[nodiscard]] bool put_if_free(const Outgoing& message);
+  struct Moved {
+    std::size_t bytes = 0;
+    std::size_t items = 0;
+  };
   /// Puts as many whole records as there is room for, at least one.
-  /// \returns the bytes taken; 0 when there was no room for the first one until the deadline
-  [[nodiscard]] std::size_t put_records(std::span<const std::byte> records, Deadline deadline);
+  /// \returns what was put; nothing when there was no room for the first one until the deadline
+  [[nodiscard]] Moved put_records(std::span<const std::byte> records, Deadline deadline);
   /// \returns false when there was nothing until the deadline
   [[nodiscard]] bool get(Incoming& into, Deadline deadline);
   void shutdown(bool immediate);
@@ -48,6 +52,8 @@ class RingQueue {
   [[nodiscard]] bool empty() const noexcept { return ring_.empty(); }
   [[nodiscard]] const Fd& fd() const noexcept { return segment_.fd(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// \throws DecodeError
+  void check_type(std::uint32_t type) const;
   /// \throws ShutDown
   void check_open(const char* call) const;
 
@@ -80,6 +86,7 @@ class RingQueue {
   std::size_t maxsize_ = 0;
   std::size_t buffer_bytes_ = 0;
   bool feeder_ = false;
+  std::uint32_t type_ = 0;
   std::string name_;
   os::SpinBudget room_spin_;  // guarded by put_lock
   os::SpinBudget data_spin_;  // guarded by get_lock

@@ -84,6 +84,12 @@ struct RecordHeader {
   std::uint32_t type = 0;
 
   static constexpr std::uint32_t kSizeMask = (1U << 28) - 1;
+  [[nodiscard]] static constexpr RecordHeader make(RecordKind kind, bool descriptors,
+                                                   std::size_t size, std::uint32_t type) noexcept {
+    const std::uint32_t flags =
+        static_cast<std::uint32_t>(kind) | (descriptors ? kDescriptorsFlag : 0U);
+    return {static_cast<std::uint32_t>(size) | flags << 28, type};
+  }
   [[nodiscard]] std::size_t size() const noexcept { return size_and_kind & kSizeMask; }
   [[nodiscard]] RecordKind kind() const noexcept {
     return static_cast<RecordKind>(size_and_kind >> 28 & 7U);
@@ -167,10 +173,8 @@ class Ring {
   /// \param prefix goes before the payload
   void write(Cursor at, RecordKind kind, bool descriptors, std::uint32_t type,
              std::span<const std::byte> payload, std::span<const std::byte> prefix = {}) const noexcept {
-    const auto size = static_cast<std::uint32_t>(prefix.size() + payload.size());
-    const std::uint32_t flags =
-        static_cast<std::uint32_t>(kind) | (descriptors ? kDescriptorsFlag : 0U);
-    const RecordHeader header{size | flags << 28, type};
+    const RecordHeader header =
+        RecordHeader::make(kind, descriptors, prefix.size() + payload.size(), type);
     std::size_t offset = offset_of(at);
     std::memcpy(data_ + offset, &header, sizeof header);
     offset += sizeof header;
@@ -187,6 +191,9 @@ class Ring {
 
   // For the reader.
 
+  /// Bytes from `at` on that are known to be published; looks at the writer's line only if none are.
+  /// \throws DecodeError when the shared words cannot be true
+  [[nodiscard]] std::size_t published(Cursor at) const;
   /// The record at `at`, if there is one before `tail`.
   /// \returns whether there is one. \throws DecodeError when it cannot be one
   [[nodiscard]] bool peek(Cursor at, RecordHeader& header) const;
@@ -248,15 +255,21 @@ inline std::size_t Ring::room(Cursor tail, std::size_t wanted) const {
   return capacity_ - used;
 }
 
-inline bool Ring::peek(Cursor at, RecordHeader& header) const {
+inline std::size_t Ring::published(Cursor at) const {
   std::size_t there = bytes_between(at, Cursor(state_->tail_seen.load(std::memory_order_relaxed)));
   if (there == 0 || there > capacity_) {
     const Cursor tail = this->tail();
-    state_->tail_seen.store(tail.raw(), std::memory_order_relaxed);
     there = bytes_between(at, tail);
-    if (there == 0) return false;
+    if (there == 0) return 0;
     if (there > capacity_) throw_corrupt("more bytes are waiting than it can hold");
+    state_->tail_seen.store(tail.raw(), std::memory_order_relaxed);
   }
+  return there;
+}
+
+inline bool Ring::peek(Cursor at, RecordHeader& header) const {
+  const std::size_t there = published(at);
+  if (there == 0) return false;
   std::memcpy(&header, data_ + offset_of(at), sizeof header);
   if (record_bytes(header.size()) > there) throw_corrupt("a record goes beyond the end");
   return true;

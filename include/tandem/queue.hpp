@@ -1,0 +1,213 @@
+/// \file
+/// A queue between any number of processes and threads, as easy as Python's and safe against any death.
+///
+///     void work(tandem::Queue<int> todo, tandem::Queue<std::string> done) {
+///       for (int n : todo) done.put(std::to_string(n * n));  // ends at todo.shutdown()
+///     }
+///
+///     tandem::Queue<int> todo;
+///     tandem::Queue<std::string> done;
+///     tandem::Process worker(work, todo, done);
+///     worker.start();
+///     todo.put(7);
+///     std::string text = done.get();  // "49"
+///     todo.shutdown();
+///
+/// A Queue is a handle: a copy names the same queue. Handles may be arguments of a Process, of a Pool's
+/// tasks, and be sent over a Connection. Any thread of any process that has one may use it at any time.
+///
+/// Deaths: a process that is killed, at whatever instruction, never blocks or damages the queue. What a
+/// killed consumer had taken dies with it; what a killed producer had not finished putting was never in
+/// the queue. A stopped process (SIGSTOP) is not dead: one that is stopped within a call may hold up the
+/// others until it goes on.
+#pragma once
+
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "tandem/detail/archive.hpp"
+#include "tandem/detail/byte_queue.hpp"
+#include "tandem/detail/codec.hpp"
+#include "tandem/detail/deadline.hpp"
+#include "tandem/error.hpp"
+#include "tandem/sendable.hpp"
+
+namespace tandem {
+
+/// Multi-producer, multi-consumer, first in first out: items of one producer keep their order, each item
+/// reaches exactly one consumer.
+///
+/// Unbounded (maxsize 0): `put` returns at once; what the shared ring has no room for waits in this
+/// process and a feeder thread moves it. A process that ends normally first delivers its buffer, unless
+/// `cancel_join_thread` was called; until somebody takes enough it does not end. Bounded: `put` waits
+/// while the queue holds maxsize items or ring_bytes bytes; larger messages stream through.
+///
+/// Every member but the constructors throws Closed after `close()` of a handle of this process.
+template <class T>
+class Queue {
+  static_assert(Sendable<T>, "Queue<T>: T must be Sendable (no pointers, references, views)");
+
+ public:
+  using value_type = T;
+  using TandemHandle = void;
+
+  /// \param maxsize most items waiting; 0 = no limit
+  /// \throws SystemError when there is no shared memory or descriptor left
+  explicit Queue(std::size_t maxsize = 0) : Queue(QueueOptions{.maxsize = maxsize}) {}
+  explicit Queue(QueueOptions options)
+      : core_(detail::ByteQueue::create(options, detail::fingerprint<T>())) {}
+
+  /// Adds an item; waits for room where the queue is bounded (or buffer_bytes is used up).
+  /// \throws ShutDown, Closed; what encoding `value` throws, and then nothing was put
+  void put(const T& value) { (void)put_before(value, detail::Deadline::never()); }
+  /// \returns whether there was room at once. \throws Error for a message that must stream, see put_for
+  [[nodiscard]] bool try_put(const T& value) { return put_before(value, detail::Deadline::now()); }
+  /// \returns false when there was no room until then
+  template <class Rep, class Period>
+  [[nodiscard]] bool put_for(const T& value, std::chrono::duration<Rep, Period> timeout) {
+    return put_before(value, detail::Deadline::after(timeout));
+  }
+  template <class Duration>
+  [[nodiscard]] bool put_until(const T& value,
+                               std::chrono::time_point<detail::Deadline::Clock, Duration> when) {
+    return put_before(value, detail::Deadline::at(when));
+  }
+
+  /// Takes the oldest item; waits for one.
+  /// \throws ShutDown once the queue was shut down and is empty; Closed; DecodeError for an item that is
+  ///         no T, which is dropped
+  [[nodiscard]] T get() { return *get_before(detail::Deadline::never()); }
+  /// \returns nothing when the queue is empty
+  [[nodiscard]] std::optional<T> try_get() { return get_before(detail::Deadline::now()); }
+  /// \returns nothing when no item came until then
+  template <class Rep, class Period>
+  [[nodiscard]] std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout) {
+    return get_before(detail::Deadline::after(timeout));
+  }
+  template <class Duration>
+  [[nodiscard]] std::optional<T> get_until(
+      std::chrono::time_point<detail::Deadline::Clock, Duration> when) {
+    return get_before(detail::Deadline::at(when));
+  }
+
+  /// Items that wait: those all processes can see and those buffered in this one. A snapshot.
+  [[nodiscard]] std::size_t size() const { return core_->size(); }
+  [[nodiscard]] bool empty() const { return size() == 0; }
+  /// Whether maxsize items wait; never of an unbounded queue.
+  [[nodiscard]] bool full() const { return core_->full(); }
+
+  /// This process is done with the queue; what it has put is still delivered.
+  void close() { core_->close(); }
+  /// Waits until what this process has put can be taken by others.
+  void join_thread() { (void)core_->join_thread(detail::Deadline::never()); }
+  /// \returns false when it could not be finished; the log says how many items are left
+  template <class Rep, class Period>
+  [[nodiscard]] bool join_thread_for(std::chrono::duration<Rep, Period> timeout) {
+    return core_->join_thread(detail::Deadline::after(timeout));
+  }
+  /// Lets this process end without delivering what is buffered: items may be lost.
+  void cancel_join_thread() { core_->cancel_join_thread(); }
+
+  /// Ends the queue for every process: put throws ShutDown at once, get takes what is there and then
+  /// throws ShutDown. First delivers what this process has buffered, and waits for room to.
+  /// \param immediate get throws at once, what is in the queue is lost
+  void shutdown(bool immediate = false) { core_->shutdown(immediate); }
+
+  /// Takes items one after another; the end is reached when the queue was shut down and is empty.
+  class Iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+
+    Iterator() = default;
+    [[nodiscard]] T& operator*() const { return *item_; }
+    Iterator& operator++() {
+      try {
+        item_.emplace(queue_->get());
+      } catch (const ShutDown&) {
+        queue_ = nullptr;
+      }
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    [[nodiscard]] bool operator==(std::default_sentinel_t) const { return queue_ == nullptr; }
+
+   private:
+    friend class Queue;
+    explicit Iterator(Queue* queue) : queue_(queue) { ++*this; }
+
+    Queue* queue_ = nullptr;
+    mutable std::optional<T> item_;
+  };
+  /// Waits for the first item.
+  [[nodiscard]] Iterator begin() { return Iterator(this); }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+
+  // For the library: crossing to another process.
+  void save(detail::Encoder& to) const { core_->hand_over(to); }
+  [[nodiscard]] static Queue detail_decode(detail::Decoder& from) {
+    return Queue(detail::ByteQueue::adopt(from, detail::fingerprint<T>()));
+  }
+
+ protected:
+  explicit Queue(std::shared_ptr<detail::ByteQueue> core) : core_(std::move(core)) {}
+
+ private:
+  bool put_before(const T& value, detail::Deadline deadline) {
+    const detail::OutgoingValue<T> encoded(value, detail::Route::queue);
+    return core_->put(encoded.message(), deadline);
+  }
+  std::optional<T> get_before(detail::Deadline deadline) {
+    detail::IncomingValue<T> item;
+    if (!core_->get(item.message(), deadline)) return std::nullopt;
+    return item.take(detail::Route::queue, "Queue::get");
+  }
+
+  std::shared_ptr<detail::ByteQueue> core_;
+};
+
+/// The least that a queue can be: no feeder thread and no limit in items; `put` waits for room in the
+/// shared memory.
+template <class T>
+class SimpleQueue {
+  static_assert(Sendable<T>, "SimpleQueue<T>: T must be Sendable (no pointers, references, views)");
+
+ public:
+  using value_type = T;
+  using TandemHandle = void;
+
+  SimpleQueue()
+      : core_(detail::ByteQueue::create(QueueOptions{}, detail::fingerprint<T>(), false)) {}
+
+  /// \throws Closed; what encoding `value` throws
+  void put(const T& value) {
+    const detail::OutgoingValue<T> encoded(value, detail::Route::queue);
+    (void)core_->put(encoded.message(), detail::Deadline::never());
+  }
+  /// Waits for an item. \throws Closed, DecodeError
+  [[nodiscard]] T get() {
+    detail::IncomingValue<T> item;
+    (void)core_->get(item.message(), detail::Deadline::never());
+    return item.take(detail::Route::queue, "SimpleQueue::get");
+  }
+  [[nodiscard]] bool empty() const { return core_->size() == 0; }
+  /// For this process.
+  void close() { core_->close(); }
+
+  // For the library: crossing to another process.
+  void save(detail::Encoder& to) const { core_->hand_over(to); }
+  [[nodiscard]] static SimpleQueue detail_decode(detail::Decoder& from) {
+    return SimpleQueue(detail::ByteQueue::adopt(from, detail::fingerprint<T>()));
+  }
+
+ private:
+  explicit SimpleQueue(std::shared_ptr<detail::ByteQueue> core) : core_(std::move(core)) {}
+
+  std::shared_ptr<detail::ByteQueue> core_;
+};
+
+}  // namespace tandem

@@ -1,0 +1,200 @@
+#include "tandem/detail/byte_queue.hpp"
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/text.hpp"
+#include "os/exec.hpp"
+#include "queue/feeder.hpp"
+#include "queue/ring_queue.hpp"
+#include "tandem/detail/archive.hpp"
+#include "tandem/detail/context.hpp"
+#include "tandem/error.hpp"
+#include "tandem/log.hpp"
+
+namespace tandem::detail {
+
+namespace {
+
+/// A queue of this process: the shared ring and this process's buffer before it.
+class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<SharedQueue> {
+ public:
+  template <class... Args>
+  explicit SharedQueue(Args&&... args) : ring_(std::forward<Args>(args)...), feeder_(ring_) {}
+
+  void hand_over(Encoder& to) override;
+  [[nodiscard]] bool put(const Outgoing& message, Deadline deadline) override;
+  [[nodiscard]] bool get(Incoming& into, Deadline deadline) override;
+  [[nodiscard]] std::size_t size() const override {
+    check_not_closed("Queue::size");
+    return ring_.items() + feeder_.items();
+  }
+  [[nodiscard]] bool full() const override {
+    check_not_closed("Queue::full");
+    return ring_.maxsize() != 0 && ring_.items() >= ring_.maxsize();
+  }
+  void close() override { closed_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool join_thread(Deadline deadline) override;
+  void cancel_join_thread() override { feeder_.set_joined_at_end(false); }
+  void shutdown(bool immediate) override;
+  [[nodiscard]] const std::string& name() const override { return ring_.name(); }
+
+  void check_type(std::uint32_t type) const { ring_.check_type(type); }
+  [[nodiscard]] Feeder& feeder() noexcept { return feeder_; }
+  [[nodiscard]] const Fd& fd() const noexcept { return ring_.fd(); }
+
+ private:
+  void check_not_closed(const char* call) const {
+    if (closed_.load(std::memory_order_relaxed)) [[unlikely]] {
+      throw Closed(concat(call, " on ", ring_.name(), ": closed in this process"));
+    }
+  }
+
+  RingQueue ring_;
+  Feeder feeder_;
+  std::atomic<bool> closed_{false};
+};
+
+/// The queues of this process: one core each, however many handles. Never destroyed, because queues of
+/// static duration outlive any order of destruction.
+class Registry {
+ public:
+  static Registry& instance() {
+    static Registry& registry = *new Registry;
+    return registry;
+  }
+
+  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, std::uint32_t type) {
+    const std::lock_guard lock(mutex_);
+    const os::FileIdentity identity = os::identity(fd);
+    if (const auto found = queues_.find(identity); found != queues_.end()) {
+      if (auto queue = found->second.lock()) {
+        queue->check_type(type);
+        return queue;
+      }
+    }
+    return add(std::make_shared<SharedQueue>(std::move(fd), type));
+  }
+  [[nodiscard]] std::shared_ptr<SharedQueue> make(const QueueOptions& options, std::uint32_t type,
+                                                  bool feeder) {
+    const std::lock_guard lock(mutex_);
+    return add(std::make_shared<SharedQueue>(options, type, feeder));
+  }
+
+  /// At the end of the process: what was put is delivered, or it is said what is not.
+  void flush_all() {
+    std::unique_lock lock(mutex_);
+    const auto queues = alive();
+    lock.unlock();
+    for (const auto& queue : queues) {
+      Feeder& feeder = queue->feeder();
+      if (!feeder.joined_at_end() || feeder.flush(Deadline::after(std::chrono::seconds(1)))) continue;
+      log(LogLevel::warning,
+          concat(queue->name(), ": the process waits to end until ",
+                 std::to_string(feeder.items()),
+                 " buffered items are taken; cancel_join_thread would give them up"));
+      (void)feeder.flush(Deadline::never());
+    }
+  }
+
+ private:
+  Registry() {
+    at_process_end([] { instance().flush_all(); });
+    os::at_fork([] { instance().before_fork(); }, [] { instance().after_fork(false); },
+                [] { instance().after_fork(true); });
+  }
+
+  // Held: mutex_.
+  std::shared_ptr<SharedQueue> add(std::shared_ptr<SharedQueue> queue) {
+    std::erase_if(queues_, [](const auto& entry) { return entry.second.expired(); });
+    queues_.insert_or_assign(os::identity(queue->fd()), queue);
+    return queue;
+  }
+
+  // Held: mutex_.
+  std::vector<std::shared_ptr<SharedQueue>> alive() {
+    std::vector<std::shared_ptr<SharedQueue>> all;
+    for (const auto& [identity, entry] : queues_) {
+      if (auto queue = entry.lock()) all.push_back(std::move(queue));
+    }
+    return all;
+  }
+
+  void before_fork() {
+    mutex_.lock();
+    held_ = alive();
+    for (const auto& queue : held_) queue->feeder().before_fork();
+  }
+  void after_fork(bool in_child) {
+    for (const auto& queue : held_) {
+      in_child ? queue->feeder().after_fork_in_child() : queue->feeder().after_fork_in_parent();
+    }
+    const auto held = std::move(held_);
+    held_.clear();
+    mutex_.unlock();
+  }
+
+  std::mutex mutex_;
+  std::map<os::FileIdentity, std::weak_ptr<SharedQueue>> queues_;  // guarded by mutex_
+  std::vector<std::shared_ptr<SharedQueue>> held_;  // between before_fork and after_fork
+};
+
+void SharedQueue::hand_over(Encoder& to) {
+  check_not_closed("Queue: sending the queue");
+  if (to.route() != Route::process && to.route() != Route::connection) {
+    throw NotSendable(concat("Queue ", ring_.name(),
+                             ": a queue can be an argument of a process or be sent over a "
+                             "Connection of this machine, and nothing else"));
+  }
+  to.write_raw(to.attach(ring_.fd().duplicate()));
+}
+
+bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
+  check_not_closed("Queue::put");
+  if (!ring_.has_feeder() || ring_.maxsize() != 0) return ring_.put(message, deadline);
+  if (feeder_.items() == 0 && ring_.fits_whole(message.bytes.size()) &&
+      ring_.put_if_free(message)) {
+    return true;
+  }
+  ring_.check_open("Queue::put");
+  return feeder_.add(message, deadline, shared_from_this());
+}
+
+bool SharedQueue::get(Incoming& into, Deadline deadline) {
+  check_not_closed("Queue::get");
+  if (ring_.get(into, deadline)) return true;
+  // What this process has put and its feeder has not moved yet is in the queue too.
+  if (!deadline.is_now() || feeder_.items() == 0 || !ring_.empty()) return false;
+  return ring_.get(into, Deadline::after(std::chrono::milliseconds(20)));
+}
+
+bool SharedQueue::join_thread(Deadline deadline) {
+  if (feeder_.flush(deadline)) return true;
+  log(LogLevel::warning, concat("Queue::join_thread on ", ring_.name(), ": ",
+                                std::to_string(feeder_.items()),
+                                " buffered items are still to be taken"));
+  return false;
+}
+
+void SharedQueue::shutdown(bool immediate) {
+  check_not_closed("Queue::shutdown");
+  if (!immediate) (void)feeder_.flush(Deadline::never());
+  ring_.shutdown(immediate);
+}
+
+}  // namespace
+
+std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::uint32_t type,
+                                             bool feeder) {
+  return Registry::instance().make(options, type, feeder);
+}
+
+std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type) {
+  return Registry::instance().find_or_add(
+      from.take_descriptor(from.read_raw<std::uint32_t>()), type);
+}
+
+}  // namespace tandem::detail
