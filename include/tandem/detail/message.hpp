@@ -34,8 +34,12 @@ struct Incoming {
   std::vector<Fd> descriptors;
 
   [[nodiscard]] std::byte* place(std::size_t n) {
+    if (n == 0 && storage == nullptr) return &kNowhere;  // an empty message fits anywhere
     return n <= capacity ? storage : (grow != nullptr ? grow(*this, n) : nullptr);
   }
+
+ private:
+  static inline std::byte kNowhere{};
 };
 
 }  // namespace tandem::detail
