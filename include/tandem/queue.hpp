@@ -1,5 +1,6 @@
 /// \file
-/// A queue between any number of processes and threads, as easy as Python's and safe against any death.
+/// A queue between any number of processes and threads, as easy as Python's and safe against any
+/// death.
 ///
 ///     void work(tandem::Queue<int> todo, tandem::Queue<std::string> done) {
 ///       for (int n : todo) done.put(std::to_string(n * n));  // ends at todo.shutdown()
@@ -13,13 +14,14 @@
 ///     std::string text = done.get();  // "49"
 ///     todo.shutdown();
 ///
-/// A Queue is a handle: a copy names the same queue. Handles may be arguments of a Process, of a Pool's
-/// tasks, and be sent over a Connection. Any thread of any process that has one may use it at any time.
+/// A Queue is a handle: a copy names the same queue. Handles may be arguments of a Process, of a
+/// Pool's tasks, and be sent over a Connection. Any thread of any process that has one may use it
+/// at any time.
 ///
-/// Deaths: a process that is killed, at whatever instruction, never blocks or damages the queue. What a
-/// killed consumer had taken dies with it; what a killed producer had not finished putting was never in
-/// the queue. A stopped process (SIGSTOP) is not dead: one that is stopped within a call may hold up the
-/// others until it goes on.
+/// Deaths: a process that is killed, at whatever instruction, never blocks or damages the queue.
+/// What a killed consumer had taken dies with it; what a killed producer had not finished putting
+/// was never in the queue. A stopped process (SIGSTOP) is not dead: one that is stopped within a
+/// call may hold up the others until it goes on.
 #pragma once
 
 #include <cstddef>
@@ -37,13 +39,14 @@
 
 namespace tandem {
 
-/// Multi-producer, multi-consumer, first in first out: items of one producer keep their order, each item
-/// reaches exactly one consumer.
+/// Multi-producer, multi-consumer, first in first out: items of one producer keep their order, each
+/// item reaches exactly one consumer.
 ///
 /// Unbounded (maxsize 0): `put` returns at once; what the shared ring has no room for waits in this
-/// process and a feeder thread moves it. A process that ends normally first delivers its buffer, unless
-/// `cancel_join_thread` was called; until somebody takes enough it does not end. Bounded: `put` waits
-/// while the queue holds maxsize items or ring_bytes bytes; larger messages stream through.
+/// process and a feeder thread moves it. A process that ends normally first delivers its buffer,
+/// unless `cancel_join_thread` was called; until somebody takes enough it does not end. Bounded:
+/// `put` waits while the queue holds maxsize items or ring_bytes bytes; larger messages stream
+/// through.
 ///
 /// Every member but the constructors throws Closed after `close()` of a handle of this process.
 template <class T>
@@ -63,7 +66,8 @@ class Queue {
   /// Adds an item; waits for room where the queue is bounded (or buffer_bytes is used up).
   /// \throws ShutDown, Closed; what encoding `value` throws, and then nothing was put
   void put(const T& value) { (void)put_before(value, detail::Deadline::never()); }
-  /// \returns whether there was room at once. \throws Error for a message that must stream, see put_for
+  /// \returns whether there was room at once. \throws Error for a message that must stream, see
+  /// put_for
   [[nodiscard]] bool try_put(const T& value) { return put_before(value, detail::Deadline::now()); }
   /// \returns false when there was no room until then
   template <class Rep, class Period>
@@ -77,7 +81,8 @@ class Queue {
   }
 
   /// Takes the oldest item; waits for one.
-  /// \throws ShutDown once the queue was shut down and is empty; Closed; DecodeError for an item that is
+  /// \throws ShutDown once the queue was shut down and is empty; Closed; DecodeError for an item
+  /// that is
   ///         no T, which is dropped
   [[nodiscard]] T get() { return *get_before(detail::Deadline::never()); }
   /// \returns nothing when the queue is empty
@@ -111,8 +116,8 @@ class Queue {
   /// Lets this process end without delivering what is buffered: items may be lost.
   void cancel_join_thread() { core_->cancel_join_thread(); }
 
-  /// Ends the queue for every process: put throws ShutDown at once, get takes what is there and then
-  /// throws ShutDown. First delivers what this process has buffered, and waits for room to.
+  /// Ends the queue for every process: put throws ShutDown at once, get takes what is there and
+  /// then throws ShutDown. First delivers what this process has buffered, and waits for room to.
   /// \param immediate get throws at once, what is in the queue is lost
   void shutdown(bool immediate = false) { core_->shutdown(immediate); }
 
@@ -170,8 +175,8 @@ class Queue {
   std::shared_ptr<detail::ByteQueue> core_;
 };
 
-/// The least that a queue can be: no feeder thread and no limit in items; `put` waits for room in the
-/// shared memory.
+/// The least that a queue can be: no feeder thread and no limit in items; `put` waits for room in
+/// the shared memory.
 template <class T>
 class SimpleQueue {
   static_assert(Sendable<T>, "SimpleQueue<T>: T must be Sendable (no pointers, references, views)");

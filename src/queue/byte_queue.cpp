@@ -12,8 +12,8 @@
 #include "queue/ring_queue.hpp"
 #include "tandem/detail/archive.hpp"
 #include "tandem/detail/context.hpp"
+#include "tandem/detail/log.hpp"
 #include "tandem/error.hpp"
-#include "tandem/log.hpp"
 
 namespace tandem::detail {
 
@@ -58,8 +58,8 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
   std::atomic<bool> closed_{false};
 };
 
-/// The queues of this process: one core each, however many handles. Never destroyed, because queues of
-/// static duration outlive any order of destruction.
+/// The queues of this process: one core each, however many handles. Never destroyed, because queues
+/// of static duration outlive any order of destruction.
 class Registry {
  public:
   static Registry& instance() {
@@ -91,10 +91,10 @@ class Registry {
     lock.unlock();
     for (const auto& queue : queues) {
       Feeder& feeder = queue->feeder();
-      if (!feeder.joined_at_end() || feeder.flush(Deadline::after(std::chrono::seconds(1)))) continue;
+      if (!feeder.joined_at_end() || feeder.flush(Deadline::after(std::chrono::seconds(1))))
+        continue;
       log(LogLevel::warning,
-          concat(queue->name(), ": the process waits to end until ",
-                 std::to_string(feeder.items()),
+          concat(queue->name(), ": the process waits to end until ", std::to_string(feeder.items()),
                  " buffered items are taken; cancel_join_thread would give them up"));
       (void)feeder.flush(Deadline::never());
     }
@@ -173,9 +173,9 @@ bool SharedQueue::get(Incoming& into, Deadline deadline) {
 
 bool SharedQueue::join_thread(Deadline deadline) {
   if (feeder_.flush(deadline)) return true;
-  log(LogLevel::warning, concat("Queue::join_thread on ", ring_.name(), ": ",
-                                std::to_string(feeder_.items()),
-                                " buffered items are still to be taken"));
+  log(LogLevel::warning,
+      concat("Queue::join_thread on ", ring_.name(), ": ", std::to_string(feeder_.items()),
+             " buffered items are still to be taken"));
   return false;
 }
 
@@ -193,8 +193,8 @@ std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::u
 }
 
 std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type) {
-  return Registry::instance().find_or_add(
-      from.take_descriptor(from.read_raw<std::uint32_t>()), type);
+  return Registry::instance().find_or_add(from.take_descriptor(from.read_raw<std::uint32_t>()),
+                                          type);
 }
 
 }  // namespace tandem::detail

@@ -10,8 +10,8 @@
 
 #include "base/text.hpp"
 #include "os/exec.hpp"
+#include "tandem/detail/log.hpp"
 #include "tandem/error.hpp"
-#include "tandem/log.hpp"
 
 namespace tandem::detail {
 
@@ -54,7 +54,8 @@ bool Feeder::add(const Outgoing& message, Deadline deadline, std::shared_ptr<voi
 void Feeder::append(const Outgoing& message) {
   const std::size_t size = message.bytes.size();
   if (!queue_.fits_whole(size)) {
-    Block block{std::unique_ptr<std::byte[]>(new std::byte[size]), size, size, 1, message.type, true};
+    Block block{
+        std::unique_ptr<std::byte[]>(new std::byte[size]), size, size, 1, message.type, true};
     std::memcpy(block.data.get(), message.bytes.data(), size);
     blocks_.push_back(std::move(block));
     return;
@@ -63,7 +64,8 @@ void Feeder::append(const Outgoing& message) {
   if (blocks_.empty() || blocks_.back().streams ||
       blocks_.back().capacity - blocks_.back().size < bytes) {
     const std::size_t capacity = std::max(kBlockBytes, bytes);
-    blocks_.push_back({std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity, 0, 0, 0, false});
+    blocks_.push_back(
+        {std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity, 0, 0, 0, false});
   }
   Block& block = blocks_.back();
   std::byte* at = block.data.get() + block.size;
@@ -104,8 +106,8 @@ void Feeder::run() {
     }
     const std::size_t lost = block.items - moved_items;
     if (lost != 0) {
-      log(LogLevel::warning, concat(queue_.name(), ": ", std::to_string(lost),
-                                    " buffered items were discarded: ", failure));
+      log(LogLevel::warning, queue_.name(), ": ", std::to_string(lost),
+          " buffered items were discarded: ", failure);
     }
     lock.lock();
     items_.fetch_sub(lost, std::memory_order_release);

@@ -1,8 +1,8 @@
 // What this process has put and the ring had no room for, and the thread that moves it there.
 //
-// The buffer holds records as the ring holds them, so that the thread moves all it finds with one copy,
-// one lock and one publication. Order: whoever finds the buffer not empty adds to it; what the thread is
-// moving still counts as in the buffer.
+// The buffer holds records as the ring holds them, so that the thread moves all it finds with one
+// copy, one lock and one publication. Order: whoever finds the buffer not empty adds to it; what
+// the thread is moving still counts as in the buffer.
 #pragma once
 
 #include <atomic>
@@ -38,8 +38,8 @@ class Feeder {
     return joined_at_end_.load(std::memory_order_relaxed);
   }
 
-  /// Around fork: no thread may be halfway; the child starts with an empty buffer and no thread, because
-  /// what was buffered is the parent's to send.
+  /// Around fork: no thread may be halfway; the child starts with an empty buffer and no thread,
+  /// because what was buffered is the parent's to send.
   void before_fork() { mutex_.lock(); }
   void after_fork_in_parent() { mutex_.unlock(); }
   void after_fork_in_child();
@@ -63,9 +63,9 @@ class Feeder {
   RingQueue& queue_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Block> blocks_;    // guarded by mutex_
-  std::size_t bytes_ = 0;       // guarded by mutex_
-  bool running_ = false;        // guarded by mutex_
+  std::deque<Block> blocks_;  // guarded by mutex_
+  std::size_t bytes_ = 0;     // guarded by mutex_
+  bool running_ = false;      // guarded by mutex_
   std::atomic<std::size_t> items_{0};
   std::atomic<bool> joined_at_end_{true};
 };

@@ -27,8 +27,8 @@ struct QueueHeader {
   os::Domain domain;
 
   alignas(64) os::RobustMutex put_lock;
-  // The holder of put_lock holds it for long (waits for room, streams): do not wait for it if you need
-  // not. Written by the holder; a stale 1 costs a detour, never an item.
+  // The holder of put_lock holds it for long (waits for room, streams): do not wait for it if you
+  // need not. Written by the holder; a stale 1 costs a detour, never an item.
   std::atomic<std::uint32_t> put_lock_kept;
   alignas(64) os::RobustMutex get_lock;
 

@@ -14,9 +14,9 @@ namespace {
 
 using os::Acquired;
 using shm::Cursor;
+using shm::record_bytes;
 using shm::RecordHeader;
 using shm::RecordKind;
-using shm::record_bytes;
 
 // How long a call that never waits stands at a lock that is held for a few instructions, unless its
 // holder was stopped or preempted there.
@@ -37,8 +37,8 @@ std::span<const std::byte> bytes_of(const std::uint64_t& word) {
 
 }  // namespace
 
-/// One of the two locks while it is held. Wakes both sides when it came from a dead process, which may
-/// not have got to it.
+/// One of the two locks while it is held. Wakes both sides when it came from a dead process, which
+/// may not have got to it.
 class RingQueue::Hold {
  public:
   Hold(RingQueue& queue, os::RobustMutex& mutex) : queue_(queue), mutex_(mutex) {}
@@ -50,7 +50,8 @@ class RingQueue::Hold {
 
   [[nodiscard]] bool acquire(Deadline deadline) { return took(mutex_.lock(deadline)); }
   [[nodiscard]] bool try_acquire() { return took(mutex_.try_lock()); }
-  /// For calls that never wait: a lock held for a moment is no reason to fail, unless `wanted` turns false.
+  /// For calls that never wait: a lock held for a moment is no reason to fail, unless `wanted`
+  /// turns false.
   template <class Wanted>
   [[nodiscard]] bool acquire_briefly(Wanted wanted) {
     if (try_acquire()) return true;
@@ -172,7 +173,8 @@ void RingQueue::advance_head(Cursor head) {
 
 bool RingQueue::room_now(std::size_t bytes) const {
   return (maxsize_ == 0 || ring_.items() < maxsize_) &&
-         ring_.capacity() - std::min(ring_.capacity(), shm::bytes_between(ring_.head(), ring_.tail())) >=
+         ring_.capacity() -
+                 std::min(ring_.capacity(), shm::bytes_between(ring_.head(), ring_.tail())) >=
              bytes;
 }
 
@@ -200,7 +202,8 @@ bool RingQueue::wait_for_room(std::size_t bytes, Deadline deadline) {
     return (ring_.room(tail, bytes) >= bytes && (maxsize_ == 0 || ring_.items() < maxsize_)) ||
            state() != QueueState::open;
   };
-  if (there()) [[likely]] return true;
+  if (there()) [[likely]]
+    return true;
   if (deadline.is_now()) return false;
   const Keep keep(*this);
   return wait(there, room_spin_, ring_.state().writer_parked, deadline);
@@ -210,7 +213,8 @@ bool RingQueue::wait_for_room(std::size_t bytes, Deadline deadline) {
 bool RingQueue::wait_for_data(Deadline deadline) {
   const Cursor head = ring_.head();
   const auto there = [&] { return ring_.published(head) != 0 || state() != QueueState::open; };
-  if (there()) [[likely]] return true;
+  if (there()) [[likely]]
+    return true;
   if (deadline.is_now()) return false;
   return wait(there, data_spin_, ring_.state().reader_parked, deadline);
 }

@@ -1,10 +1,12 @@
-// The queue itself: a ring with a robust lock on each side, for any number of processes and threads.
+// The queue itself: a ring with a robust lock on each side, for any number of processes and
+// threads.
 //
 // put: take put_lock, wait for room, write beyond tail, publish, wake the reader if it sleeps
 // get: take get_lock, wait for data, copy out, consume, wake the writer if it sleeps
 //
-// Only the holder of a lock sleeps on the ring; the others sleep on the lock. A death needs no repair (see
-// shm/ring.hpp): whoever inherits a lock wakes both sides, in case the dead one had not got to it.
+// Only the holder of a lock sleeps on the ring; the others sleep on the lock. A death needs no
+// repair (see shm/ring.hpp): whoever inherits a lock wakes both sides, in case the dead one had not
+// got to it.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +34,8 @@ class RingQueue {
 
   /// \returns false when there was no room until the deadline
   [[nodiscard]] bool put(const Outgoing& message, Deadline deadline);
-  /// For who has a buffer to put it into instead: never sleeps, and does not wait for a lock that is kept.
+  /// For who has a buffer to put it into instead: never sleeps, and does not wait for a lock that
+  /// is kept.
   [[nodiscard]] bool put_if_free(const Outgoing& message);
   struct Moved {
     std::size_t bytes = 0;

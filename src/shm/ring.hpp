@@ -1,20 +1,27 @@
-// A byte ring of whole records in shared memory. One writer at a time, one reader at a time; who they are
-// is the caller's business (a Queue takes a robust lock on each side, a Pipe has one owner on each side).
+// A byte ring of whole records in shared memory. One writer at a time, one reader at a time; who
+// they are is the caller's business (a Queue takes a robust lock on each side, a Pipe has one owner
+// on each side).
 //
 // Invariants
-// 1. `tail` is the only word that publishes, `head` the only one that consumes. Each packs the number of
+// 1. `tail` is the only word that publishes, `head` the only one that consumes. Each packs the
+// number of
 //    messages and the position into 64 bits, so that count and bytes can never disagree.
-// 2. Bytes at [head, tail) are whole records and belong to the reader; all others belong to the writer.
-// 3. A process that dies leaves nothing to repair: what lies beyond `tail` was never said, what lies before
+// 2. Bytes at [head, tail) are whole records and belong to the reader; all others belong to the
+// writer.
+// 3. A process that dies leaves nothing to repair: what lies beyond `tail` was never said, what
+// lies before
 //    `head` moved is said again to the next reader.
-// 4. `streaming` in `tail` is set from a message's first chunk until its last. Whoever finds it set and
-//    knows that the writer is gone may clear it; a reader that finds the stream broken off drops the part.
-//    A reader that finds chunks without their beginning skips them: their first reader is gone.
-// 5. Nothing read from shared memory is trusted: positions and sizes are checked against the capacity, which
+// 4. `streaming` in `tail` is set from a message's first chunk until its last. Whoever finds it set
+// and
+//    knows that the writer is gone may clear it; a reader that finds the stream broken off drops
+//    the part. A reader that finds chunks without their beginning skips them: their first reader is
+//    gone.
+// 5. Nothing read from shared memory is trusted: positions and sizes are checked against the
+// capacity, which
 //    each process keeps for itself.
 //
-// Layout of a record, aligned to 8 bytes: {size | kind << 28, type}, payload, padding. The payload of `first`
-// begins with the whole message's size as 8 bytes.
+// Layout of a record, aligned to 8 bytes: {size | kind << 28, type}, payload, padding. The payload
+// of `first` begins with the whole message's size as 8 bytes.
 #pragma once
 
 #include <atomic>
@@ -77,7 +84,8 @@ enum class RecordKind : std::uint8_t {
   more = 3,
   last = 4,
 };
-inline constexpr std::uint8_t kDescriptorsFlag = 8;  // beside the kind: descriptors go with this message
+inline constexpr std::uint8_t kDescriptorsFlag =
+    8;  // beside the kind: descriptors go with this message
 
 struct RecordHeader {
   std::uint32_t size_and_kind = 0;
@@ -109,7 +117,8 @@ static_assert(sizeof(RecordHeader) == Cursor::kUnit);
 struct RingState {
   // The writer's line.
   alignas(64) std::atomic<std::uint64_t> tail;
-  std::atomic<std::uint64_t> head_seen;  // a head the writers have looked at; saves reading the other line
+  std::atomic<std::uint64_t>
+      head_seen;  // a head the writers have looked at; saves reading the other line
 
   // The reader's line.
   alignas(64) std::atomic<std::uint64_t> head;
@@ -118,8 +127,9 @@ struct RingState {
   // Both read, hardly anybody writes.
   alignas(64) os::FutexWord reader_parked;
   os::FutexWord writer_parked;
-  std::atomic<std::uint32_t> fences_needed;  // a parker could not call heavy_fence: publishers must fence
-  std::atomic<std::uint32_t> state;          // the owner's
+  std::atomic<std::uint32_t>
+      fences_needed;                 // a parker could not call heavy_fence: publishers must fence
+  std::atomic<std::uint32_t> state;  // the owner's
 };
 static_assert(sizeof(RingState) == 192 && alignof(RingState) == 64);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -172,7 +182,8 @@ class Ring {
   /// Writes a record at `at`, where room() has shown it to fit; unseen until publish.
   /// \param prefix goes before the payload
   void write(Cursor at, RecordKind kind, bool descriptors, std::uint32_t type,
-             std::span<const std::byte> payload, std::span<const std::byte> prefix = {}) const noexcept {
+             std::span<const std::byte> payload,
+             std::span<const std::byte> prefix = {}) const noexcept {
     const RecordHeader header =
         RecordHeader::make(kind, descriptors, prefix.size() + payload.size(), type);
     std::size_t offset = offset_of(at);
@@ -191,8 +202,8 @@ class Ring {
 
   // For the reader.
 
-  /// Bytes from `at` on that are known to be published; looks at the writer's line only if none are.
-  /// \throws DecodeError when the shared words cannot be true
+  /// Bytes from `at` on that are known to be published; looks at the writer's line only if none
+  /// are. \throws DecodeError when the shared words cannot be true
   [[nodiscard]] std::size_t published(Cursor at) const;
   /// The record at `at`, if there is one before `tail`.
   /// \returns whether there is one. \throws DecodeError when it cannot be one
@@ -244,8 +255,7 @@ class Ring {
 
 inline std::size_t Ring::room(Cursor tail, std::size_t wanted) const {
   // A remembered head may be any old one, or garbage: it counts only if it makes sense.
-  std::size_t used =
-      bytes_between(Cursor(state_->head_seen.load(std::memory_order_relaxed)), tail);
+  std::size_t used = bytes_between(Cursor(state_->head_seen.load(std::memory_order_relaxed)), tail);
   if (used > capacity_ || capacity_ - used < wanted) {
     const Cursor head = this->head();
     state_->head_seen.store(head.raw(), std::memory_order_relaxed);

@@ -268,7 +268,8 @@ TEST(RingQueueTest, AReaderKilledInsideAStreamTakesThatMessageAlong) {
     (void)queue.get(into, Deadline::never());
     ::pause();
   });
-  // It died within the stream or just after it; either way the message is gone and the rest is there.
+  // It died within the stream or just after it; either way the message is gone and the rest is
+  // there.
   EXPECT_EQ(get(queue), "next");
   writer.join();
   EXPECT_EQ(queue.items(), 0U);
