@@ -2,7 +2,8 @@
 #
 #   base < os < shm < sync < transport < process, queue < manager < pool
 #
-#   - the system's own headers only in src/os (and <unistd.h> in src/base: the log writes), Boost only in src/shm and in SharedHeap's header;
+#   - the system's own headers only in src/os, and <unistd.h> in src/base, where the log writes;
+#   - Boost only in src/shm and in SharedHeap's header;
 #   - the pool only what a pool of a user's could: public headers, and src/base;
 #   - every public header is listed in include/CMakeLists.txt.
 
@@ -95,6 +96,7 @@ foreach(file IN LISTS headers)
 endforeach()
 
 if(violations)
-  list(JOIN violations "\n" report)
-  message(FATAL_ERROR "\n${report}\n")
+  list(JOIN violations "\n  " report)
+  message(NOTICE "  ${report}")
+  message(FATAL_ERROR "These includes cross the layers.")
 endif()
