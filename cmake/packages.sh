@@ -1,9 +1,12 @@
+# shellcheck shell=bash
 # Sourced by the scripts of this project: what it needs to build, and how to get it on Debian or Ubuntu.
 #
 #   . cmake/packages.sh
 #   install_packages "${build_packages[@]}" "${test_packages[@]}"
 
+# shellcheck disable=SC2034  # for those who source this
 build_packages=(build-essential cmake ninja-build libboost-dev libcereal-dev)
+# shellcheck disable=SC2034
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev libssl-dev python3)
 
 # Installs those of the named packages that are missing. Progress goes to stderr.
@@ -35,8 +38,9 @@ install_packages() {
   fi
   echo "Installing ${missing[*]}" >&2
   local apt_get=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
-  if ! { "${apt_get[@]}" update && "${apt_get[@]}" install --no-install-recommends "${missing[@]}"; } \
-      </dev/null >&2; then
+  # Without the network an update fails, and yet the packages may be at hand.
+  "${apt_get[@]}" update </dev/null >&2 || echo "apt-get update failed; trying all the same" >&2
+  if ! "${apt_get[@]}" install --no-install-recommends "${missing[@]}" </dev/null >&2; then
     echo "apt-get failed. These packages are needed: ${missing[*]}" >&2
     exit 1
   fi
