@@ -28,9 +28,12 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
+#include <vector>
 
 #include "tandem/detail/archive.hpp"
+#include "tandem/detail/batch.hpp"
 #include "tandem/detail/byte_queue.hpp"
 #include "tandem/detail/codec.hpp"
 #include "tandem/detail/deadline.hpp"
@@ -80,6 +83,36 @@ class Queue {
     return put_before(value, detail::Deadline::at(when));
   }
 
+  /// Puts the elements of a range in order, many at a time: several times faster than one by one.
+  /// \throws what `put` throws; the elements before the one that could not be encoded are in the
+  /// queue
+  template <class Range>
+  void put_many(const Range& values) {
+    constexpr std::size_t kBatchBytes = std::size_t{1} << 16;
+    detail::Batch batch;
+    const auto flush = [&] {
+      if (batch.items() != 0) core_->put_many(batch);
+      batch.clear();
+    };
+    try {
+      for (const T& value : values) {
+        const detail::OutgoingValue<T> encoded(value, detail::Route::queue);
+        const std::size_t size = encoded.message().bytes.size();
+        if (size > core_->most_in_batch()) {
+          flush();
+          (void)core_->put(encoded.message(), detail::Deadline::never());
+          continue;
+        }
+        if (batch.records().size() + size > kBatchBytes) flush();
+        batch.add(encoded.message());
+      }
+    } catch (...) {
+      flush();
+      throw;
+    }
+    flush();
+  }
+
   /// Takes the oldest item; waits for one.
   /// \throws ShutDown once the queue was shut down and is empty; Closed; DecodeError for an item
   /// that is
@@ -96,6 +129,27 @@ class Queue {
   [[nodiscard]] std::optional<T> get_until(
       std::chrono::time_point<detail::Deadline::Clock, Duration> when) {
     return get_before(detail::Deadline::at(when));
+  }
+
+  /// Takes up to `at_most` items that are there, at least one: waits for it. They are taken in one
+  /// step, and die together with a consumer that is killed then.
+  /// \throws what `get` throws; std::invalid_argument for 0
+  [[nodiscard]] std::vector<T> get_many(std::size_t at_most) {
+    if (at_most == 0)
+      throw std::invalid_argument("Queue::get_many: at_most is 0; ask for 1 or more");
+    std::vector<T> items;
+    detail::Batch batch;
+    const std::size_t count = core_->get_many(batch, at_most);
+    if (count == 0) {
+      items.push_back(get());
+      return items;
+    }
+    items.reserve(count);
+    detail::IncomingValue<T> item;
+    while (batch.take(item.message())) {
+      items.push_back(item.take(detail::Route::queue, "Queue::get_many"));
+    }
+    return items;
   }
 
   /// Items that wait: those all processes can see and those buffered in this one. A snapshot.

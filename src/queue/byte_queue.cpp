@@ -27,6 +27,9 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
 
   void hand_over(Encoder& to) override;
   [[nodiscard]] bool put(const Outgoing& message, Deadline deadline) override;
+  [[nodiscard]] std::size_t most_in_batch() const override { return ring_.most_whole(); }
+  void put_many(const Batch& batch) override;
+  [[nodiscard]] std::size_t get_many(Batch& into, std::size_t at_most) override;
   [[nodiscard]] bool get(Incoming& into, Deadline deadline) override;
   [[nodiscard]] std::size_t size() const override {
     check_not_closed("Queue::size");
@@ -93,9 +96,9 @@ class Registry {
       Feeder& feeder = queue->feeder();
       if (!feeder.joined_at_end() || feeder.flush(Deadline::after(std::chrono::seconds(1))))
         continue;
-      log(LogLevel::warning,
-          concat(queue->name(), ": the process waits to end until ", std::to_string(feeder.items()),
-                 " buffered items are taken; cancel_join_thread would give them up"));
+      log(LogLevel::warning, queue->name(), ": the process waits to end until ",
+          std::to_string(feeder.items()),
+          " buffered items are taken; cancel_join_thread would give them up");
       (void)feeder.flush(Deadline::never());
     }
   }
@@ -163,6 +166,33 @@ bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
   return feeder_.add(message, deadline, shared_from_this());
 }
 
+void SharedQueue::put_many(const Batch& batch) {
+  check_not_closed("Queue::put_many");
+  std::span<const std::byte> records = batch.records();
+  std::size_t items = batch.items();
+  const bool waits = !ring_.has_feeder() || ring_.maxsize() != 0;
+  while (!records.empty()) {
+    RingQueue::Moved moved;
+    if (waits) {
+      moved = ring_.put_records(records, Deadline::never());
+    } else if (feeder_.items() == 0) {
+      moved = ring_.put_records_if_free(records);
+    }
+    if (moved.items == 0) {
+      ring_.check_open("Queue::put_many");
+      (void)feeder_.add_records(records, items, Deadline::never(), shared_from_this());
+      return;
+    }
+    records = records.subspan(moved.bytes);
+    items -= moved.items;
+  }
+}
+
+std::size_t SharedQueue::get_many(Batch& into, std::size_t at_most) {
+  check_not_closed("Queue::get_many");
+  return ring_.get_records(into, at_most, Deadline::never());
+}
+
 bool SharedQueue::get(Incoming& into, Deadline deadline) {
   check_not_closed("Queue::get");
   if (ring_.get(into, deadline)) return true;
@@ -173,9 +203,8 @@ bool SharedQueue::get(Incoming& into, Deadline deadline) {
 
 bool SharedQueue::join_thread(Deadline deadline) {
   if (feeder_.flush(deadline)) return true;
-  log(LogLevel::warning,
-      concat("Queue::join_thread on ", ring_.name(), ": ", std::to_string(feeder_.items()),
-             " buffered items are still to be taken"));
+  log(LogLevel::warning, "Queue::join_thread on ", ring_.name(), ": ",
+      std::to_string(feeder_.items()), " buffered items are still to be taken");
   return false;
 }
 

@@ -22,15 +22,15 @@ constexpr auto kLinger = std::chrono::milliseconds(100);
 
 }  // namespace
 
-bool Feeder::add(const Outgoing& message, Deadline deadline, std::shared_ptr<void> owner) {
-  std::unique_lock lock(mutex_);
+// Waits for room in the buffer and sees to it that the thread runs.
+bool Feeder::reserve(std::unique_lock<std::mutex>& lock, std::size_t bytes, Deadline deadline,
+                     std::shared_ptr<void> owner) {
   const std::size_t limit = queue_.buffer_bytes();
-  const std::size_t size = shm::record_bytes(message.bytes.size());
-  // A message larger than the limit goes in alone.
-  const auto room = [&] { return limit == 0 || bytes_ == 0 || bytes_ + size <= limit; };
+  // What is larger than the limit goes in alone.
+  const auto room = [&] { return limit == 0 || bytes_ == 0 || bytes_ + bytes <= limit; };
   while (!room()) {
     if (deadline.passed()) return false;
-    // Slices, because the library's waits never depend on one wake-up.
+    // Slices, because the queue may be shut down by another process.
     changed_.wait_for(lock, std::min<duration>(deadline.left(), os::kSlice));
     queue_.check_open("Queue::put");
   }
@@ -44,37 +44,49 @@ bool Feeder::add(const Outgoing& message, Deadline deadline, std::shared_ptr<voi
     }
     running_ = true;
   }
-  append(message);
-  bytes_ += size;
-  items_.fetch_add(1, std::memory_order_release);
-  changed_.notify_all();
   return true;
 }
 
-void Feeder::append(const Outgoing& message) {
-  const std::size_t size = message.bytes.size();
-  if (!queue_.fits_whole(size)) {
-    Block block{
-        std::unique_ptr<std::byte[]>(new std::byte[size]), size, size, 1, message.type, true};
-    std::memcpy(block.data.get(), message.bytes.data(), size);
+void Feeder::added(std::size_t bytes, std::size_t items) {
+  bytes_ += bytes;
+  items_.fetch_add(items, std::memory_order_release);
+  changed_.notify_all();
+}
+
+Feeder::Block& Feeder::open_block(std::size_t bytes) {
+  if (blocks_.empty() || blocks_.back().streams || blocks_.back().bytes() + bytes > kBlockBytes) {
+    blocks_.emplace_back();
+  }
+  return blocks_.back();
+}
+
+bool Feeder::add(const Outgoing& message, Deadline deadline, std::shared_ptr<void> owner) {
+  std::unique_lock lock(mutex_);
+  const bool streams = !queue_.fits_whole(message.bytes.size());
+  const std::size_t bytes =
+      streams ? message.bytes.size() : shm::record_bytes(message.bytes.size());
+  if (!reserve(lock, bytes, deadline, std::move(owner))) return false;
+  if (streams) {
+    Block block;
+    block.stream.append(message.bytes.data(), bytes);
+    block.stream_type = message.type;
+    block.streams = true;
     blocks_.push_back(std::move(block));
-    return;
+  } else {
+    open_block(bytes).batch.add(message);
   }
-  const std::size_t bytes = shm::record_bytes(size);
-  if (blocks_.empty() || blocks_.back().streams ||
-      blocks_.back().capacity - blocks_.back().size < bytes) {
-    const std::size_t capacity = std::max(kBlockBytes, bytes);
-    blocks_.push_back(
-        {std::unique_ptr<std::byte[]>(new std::byte[capacity]), capacity, 0, 0, 0, false});
-  }
-  Block& block = blocks_.back();
-  std::byte* at = block.data.get() + block.size;
-  const auto header = shm::RecordHeader::make(shm::RecordKind::whole, false, size, message.type);
-  std::memcpy(at, &header, sizeof header);
-  if (size != 0) std::memcpy(at + sizeof header, message.bytes.data(), size);
-  std::memset(at + sizeof header + size, 0, bytes - sizeof header - size);
-  block.size += bytes;
-  ++block.items;
+  added(bytes, 1);
+  return true;
+}
+
+bool Feeder::add_records(std::span<const std::byte> records, std::size_t items, Deadline deadline,
+                         std::shared_ptr<void> owner) {
+  std::unique_lock lock(mutex_);
+  if (!reserve(lock, records.size(), deadline, std::move(owner))) return false;
+  std::byte* at = open_block(records.size()).batch.extend(records.size(), items);
+  std::memcpy(at, records.data(), records.size());
+  added(records.size(), items);
+  return true;
 }
 
 bool Feeder::flush(Deadline deadline) {
@@ -104,16 +116,14 @@ void Feeder::run() {
     } catch (const Error& error) {  // shut down, or the ring is damaged: nothing more can be put
       failure = error.what();
     }
-    const std::size_t lost = block.items - moved_items;
+    const std::size_t lost = block.items() - moved_items;
     if (lost != 0) {
       log(LogLevel::warning, queue_.name(), ": ", std::to_string(lost),
           " buffered items were discarded: ", failure);
     }
     lock.lock();
     items_.fetch_sub(lost, std::memory_order_release);
-    std::size_t bytes = block.size;
-    if (block.streams) bytes = shm::record_bytes(bytes);
-    bytes_ -= bytes;
+    bytes_ -= block.bytes();
     changed_.notify_all();
   }
 }
@@ -123,11 +133,11 @@ void Feeder::move(const Block& block, std::size_t& moved_items) {
     moved_items += items;
     items_.fetch_sub(items, std::memory_order_release);
   };
-  const std::span<const std::byte> bytes(block.data.get(), block.size);
   if (block.streams) {
-    if (queue_.put({block.stream_type, bytes, nullptr}, Deadline::never())) note(1);
+    if (queue_.put({block.stream_type, block.stream.bytes(), nullptr}, Deadline::never())) note(1);
     return;
   }
+  const std::span<const std::byte> bytes = block.batch.records();
   for (std::size_t done = 0; done < bytes.size();) {
     const RingQueue::Moved moved = queue_.put_records(bytes.subspan(done), Deadline::never());
     done += moved.bytes;

@@ -14,6 +14,8 @@
 #include <mutex>
 
 #include "queue/ring_queue.hpp"
+#include "tandem/detail/batch.hpp"
+#include "tandem/detail/buffer.hpp"
 
 namespace tandem::detail {
 
@@ -28,6 +30,9 @@ class Feeder {
   /// \param owner kept alive by the thread until the buffer is empty
   /// \returns false when the buffer stayed at its limit until the deadline
   [[nodiscard]] bool add(const Outgoing& message, Deadline deadline, std::shared_ptr<void> owner);
+  /// Adds records, which are `items` messages, as `add` does.
+  [[nodiscard]] bool add_records(std::span<const std::byte> records, std::size_t items,
+                                 Deadline deadline, std::shared_ptr<void> owner);
   /// \returns false when something was left at the deadline
   [[nodiscard]] bool flush(Deadline deadline);
   /// Whether the process should wait for it at its end.
@@ -47,16 +52,21 @@ class Feeder {
  private:
   /// Records, or one message that is too large to be a record and streams.
   struct Block {
-    std::unique_ptr<std::byte[]> data;
-    std::size_t capacity = 0;
-    std::size_t size = 0;
-    std::size_t items = 0;
+    Batch batch;
+    Buffer stream;
     std::uint32_t stream_type = 0;
     bool streams = false;
+    [[nodiscard]] std::size_t items() const noexcept { return streams ? 1 : batch.items(); }
+    [[nodiscard]] std::size_t bytes() const noexcept {
+      return streams ? stream.size() : batch.records().size();
+    }
   };
   static constexpr std::size_t kBlockBytes = std::size_t{1} << 16;
 
-  void append(const Outgoing& message);
+  [[nodiscard]] bool reserve(std::unique_lock<std::mutex>& lock, std::size_t bytes,
+                             Deadline deadline, std::shared_ptr<void> owner);
+  void added(std::size_t bytes, std::size_t items);
+  Block& open_block(std::size_t bytes);
   void run();
   void move(const Block& block, std::size_t& moved_items);
 

@@ -242,48 +242,65 @@ bool RingQueue::put(const Outgoing& message, Deadline deadline) {
 bool RingQueue::put_if_free(const Outgoing& message) {
   check_open("Queue::put");
   const std::size_t bytes = record_bytes(message.bytes.size());
-  const auto wanted = [&] {
-    return header_->put_lock_kept.load(std::memory_order_relaxed) == 0 && room_now(bytes);
-  };
   Hold hold(*this, header_->put_lock);
-  if (header_->put_lock_kept.load(std::memory_order_relaxed) != 0 ||
-      !hold.acquire_briefly(wanted)) {
-    return false;
-  }
+  if (!acquire_if_free(hold, bytes)) return false;
   const Cursor tail = ring_.tail();
-  if (ring_.room(tail, bytes) < bytes || (maxsize_ != 0 && ring_.items() >= maxsize_)) return false;
-  check_open("Queue::put");
   ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
   advance_tail(tail.with_streaming(false).advanced(bytes, 1));
   return true;
 }
 
-RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline) {
+// Whether put_lock is held now and there is room; never waits for one who keeps it.
+bool RingQueue::acquire_if_free(Hold& hold, std::size_t bytes) {
+  const auto kept = [&] { return header_->put_lock_kept.load(std::memory_order_relaxed) != 0; };
+  if (kept() || !hold.acquire_briefly([&] { return !kept() && room_now(bytes); })) return false;
+  if (!wait_for_room(bytes, Deadline::now())) return false;
   check_open("Queue::put");
-  const auto next_bytes = [&](std::size_t at) {
-    RecordHeader header;
-    std::memcpy(&header, records.data() + at, sizeof header);
-    return record_bytes(header.size());
-  };
-  Hold hold(*this, header_->put_lock);
-  if (!hold.acquire(deadline)) return {};
-  if (!wait_for_room(next_bytes(0), deadline)) return {};
-  check_open("Queue::put");
+  return true;
+}
 
+namespace {
+
+std::size_t next_record_bytes(std::span<const std::byte> records) {
+  RecordHeader header;
+  std::memcpy(&header, records.data(), sizeof header);
+  return record_bytes(header.size());
+}
+
+}  // namespace
+
+// Held: put_lock, and there is room for the first.
+RingQueue::Moved RingQueue::write_records(std::span<const std::byte> records) {
   const Cursor tail = ring_.tail();
   const std::size_t room = ring_.room(tail, std::min(records.size(), ring_.capacity()));
-  std::size_t most_items = maxsize_ == 0 ? SIZE_MAX : maxsize_ - ring_.items();
-  std::size_t bytes = 0;
-  std::uint32_t items = 0;
-  while (bytes < records.size() && items < most_items) {
-    const std::size_t next = next_bytes(bytes);
-    if (bytes + next > room) break;
-    bytes += next;
-    ++items;
+  const std::size_t most_items = maxsize_ == 0 ? SIZE_MAX : maxsize_ - ring_.items();
+  Moved moved;
+  while (moved.bytes < records.size() && moved.items < most_items) {
+    const std::size_t next = next_record_bytes(records.subspan(moved.bytes));
+    if (moved.bytes + next > room) break;
+    moved.bytes += next;
+    ++moved.items;
   }
-  ring_.write_records(tail, records.first(bytes));
-  advance_tail(tail.with_streaming(false).advanced(bytes, items));
-  return {bytes, items};
+  ring_.write_records(tail, records.first(moved.bytes));
+  advance_tail(
+      tail.with_streaming(false).advanced(moved.bytes, static_cast<std::uint32_t>(moved.items)));
+  return moved;
+}
+
+RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline) {
+  check_open("Queue::put");
+  Hold hold(*this, header_->put_lock);
+  if (!hold.acquire(deadline)) return {};
+  if (!wait_for_room(next_record_bytes(records), deadline)) return {};
+  check_open("Queue::put");
+  return write_records(records);
+}
+
+RingQueue::Moved RingQueue::put_records_if_free(std::span<const std::byte> records) {
+  check_open("Queue::put");
+  Hold hold(*this, header_->put_lock);
+  if (!acquire_if_free(hold, next_record_bytes(records))) return {};
+  return write_records(records);
 }
 
 bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {
@@ -328,21 +345,18 @@ bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {
   return true;
 }
 
-bool RingQueue::get(Incoming& into, Deadline deadline) {
-  Hold hold(*this, header_->get_lock);
-  if (deadline.is_now()) {
-    if (ring_.empty() && state() == QueueState::open) return false;
-    if (!hold.acquire_briefly([&] { return !ring_.empty() || state() != QueueState::open; })) {
-      return false;
-    }
-  } else if (!hold.acquire(deadline)) {
-    return false;
-  }
+bool RingQueue::take_turn(Hold& hold, Deadline deadline) {
+  if (!deadline.is_now()) return hold.acquire(deadline);
+  const auto something = [&] { return !ring_.empty() || state() != QueueState::open; };
+  return something() && hold.acquire_briefly(something);
+}
+
+// Held: get_lock. \returns false when there was no record until the deadline
+bool RingQueue::next_record(RecordHeader& header, Deadline deadline) {
   for (;;) {
     if (!wait_for_data(deadline)) return false;
     if (state() == QueueState::ended) throw_shut_down("Queue::get");
     const Cursor head = ring_.head();
-    RecordHeader header;
     if (!ring_.peek(head, header)) {
       // Shut down and, it seems, drained: a put that began before may be about to publish.
       Hold puts(*this, header_->put_lock);
@@ -350,38 +364,70 @@ bool RingQueue::get(Incoming& into, Deadline deadline) {
       if (ring_.empty()) throw_shut_down("Queue::get");
       continue;
     }
-    const Cursor next = head.advanced(record_bytes(header.size()), 1);
     switch (header.kind()) {
-      case RecordKind::whole: {
-        std::byte* place = into.place(header.size());
-        if (place != nullptr) [[likely]] {
-          ring_.read(head, 0, place, header.size());
-          into.storage = place;
-          into.size = header.size();
-          into.type = header.type;
-        }
-        advance_head(next);
-        if (place == nullptr) [[unlikely]] {
-          throw DecodeError(concat("Queue::get on ", name_, ": an item of ",
-                                   std::to_string(header.size()),
-                                   " bytes is not a value of the queue's type; it was dropped"));
-        }
-        return true;
-      }
+      case RecordKind::whole:
       case RecordKind::first:
-        if (get_stream(into, header)) return true;
-        break;
+        return true;
       case RecordKind::more:  // its beginning went with a consumer that died
         advance_head(head.advanced(record_bytes(header.size()), 0));
         break;
       case RecordKind::last:
-        advance_head(next);
+        advance_head(head.advanced(record_bytes(header.size()), 1));
         break;
       default:
         throw DecodeError(concat("Queue::get on ", name_,
                                  ": the shared ring is damaged: unknown kind of record"));
     }
   }
+}
+
+bool RingQueue::get(Incoming& into, Deadline deadline) {
+  Hold hold(*this, header_->get_lock);
+  if (!take_turn(hold, deadline)) return false;
+  RecordHeader header;
+  for (;;) {
+    if (!next_record(header, deadline)) return false;
+    if (header.kind() == RecordKind::first) {
+      if (get_stream(into, header)) return true;
+      continue;  // its writer died
+    }
+    const Cursor head = ring_.head();
+    std::byte* place = into.place(header.size());  // what it throws leaves the item where it is
+    if (place != nullptr) [[likely]] {
+      ring_.read(head, 0, place, header.size());
+      into.storage = place;
+      into.size = header.size();
+      into.type = header.type;
+    }
+    advance_head(head.advanced(record_bytes(header.size()), 1));
+    if (place == nullptr) [[unlikely]] {
+      throw DecodeError(concat("Queue::get on ", name_, ": an item of ",
+                               std::to_string(header.size()),
+                               " bytes is not a value of the queue's type; it was dropped"));
+    }
+    return true;
+  }
+}
+
+std::size_t RingQueue::get_records(Batch& into, std::size_t at_most, Deadline deadline) {
+  Hold hold(*this, header_->get_lock);
+  if (!take_turn(hold, deadline)) return 0;
+  RecordHeader header;
+  if (!next_record(header, deadline) || header.kind() != RecordKind::whole) return 0;
+  const Cursor head = ring_.head();
+  Cursor next = head;
+  std::size_t bytes = 0;
+  std::size_t items = 0;
+  do {
+    const std::size_t record = record_bytes(header.size());
+    bytes += record;
+    next = next.advanced(record, 1);
+    ++items;
+  } while (items < at_most && bytes < kMostTaken && ring_.peek(next, header) &&
+           header.kind() == RecordKind::whole);
+  ring_.read_records(head, into.extend(bytes, items), bytes);
+  advance_head(next);
+  return items;
 }
 
 // Held: get_lock. Whether the writer of the stream that is read up to `head` is gone.

@@ -17,6 +17,7 @@
 #include "os/spin.hpp"
 #include "queue/queue_header.hpp"
 #include "shm/segment.hpp"
+#include "tandem/detail/batch.hpp"
 #include "tandem/detail/byte_queue.hpp"
 
 namespace tandem::detail {
@@ -27,10 +28,9 @@ class RingQueue {
   /// \throws DecodeError when the segment is no queue of this type, or of another user's
   RingQueue(Fd segment, std::uint32_t type);
 
-  /// Whether the message goes into the ring as one record.
-  [[nodiscard]] bool fits_whole(std::size_t size) const noexcept {
-    return size <= ring_.most_whole();
-  }
+  /// Largest message that goes into the ring as one record.
+  [[nodiscard]] std::size_t most_whole() const noexcept { return ring_.most_whole(); }
+  [[nodiscard]] bool fits_whole(std::size_t size) const noexcept { return size <= most_whole(); }
 
   /// \returns false when there was no room until the deadline
   [[nodiscard]] bool put(const Outgoing& message, Deadline deadline);
@@ -44,6 +44,11 @@ class RingQueue {
   /// Puts as many whole records as there is room for, at least one.
   /// \returns what was put; nothing when there was no room for the first one until the deadline
   [[nodiscard]] Moved put_records(std::span<const std::byte> records, Deadline deadline);
+  /// The same, as put_if_free.
+  [[nodiscard]] Moved put_records_if_free(std::span<const std::byte> records);
+  /// Takes at most that many items and kMostTaken bytes.
+  /// \returns how many; 0 when there was nothing until the deadline, or when the next item streams
+  [[nodiscard]] std::size_t get_records(Batch& into, std::size_t at_most, Deadline deadline);
   /// \returns false when there was nothing until the deadline
   [[nodiscard]] bool get(Incoming& into, Deadline deadline);
   void shutdown(bool immediate);
@@ -67,6 +72,12 @@ class RingQueue {
   [[nodiscard]] QueueState state() const noexcept {
     return static_cast<QueueState>(ring_.state().state.load(std::memory_order_acquire));
   }
+  static constexpr std::size_t kMostTaken = std::size_t{1} << 18;
+
+  [[nodiscard]] bool acquire_if_free(Hold& hold, std::size_t bytes);
+  [[nodiscard]] Moved write_records(std::span<const std::byte> records);
+  [[nodiscard]] bool take_turn(Hold& hold, Deadline deadline);
+  [[nodiscard]] bool next_record(shm::RecordHeader& header, Deadline deadline);
   [[nodiscard]] bool room_now(std::size_t bytes) const;
   template <class There>
   [[nodiscard]] bool wait(There there, os::SpinBudget& budget, os::FutexWord& parked,

@@ -209,7 +209,13 @@ class Ring {
   /// \returns whether there is one. \throws DecodeError when it cannot be one
   [[nodiscard]] bool peek(Cursor at, RecordHeader& header) const;
   /// Copies payload bytes [skip, skip + n) of the record at `at`.
-  void read(Cursor at, std::size_t skip, std::byte* into, std::size_t n) const noexcept;
+  void read(Cursor at, std::size_t skip, std::byte* into, std::size_t n) const noexcept {
+    copy_out(offset_of(at) + sizeof(RecordHeader) + skip, into, n);
+  }
+  /// Copies whole records, headers and all.
+  void read_records(Cursor at, std::byte* into, std::size_t n) const noexcept {
+    copy_out(offset_of(at), into, n);
+  }
   void consume(Cursor head) const noexcept {
     state_->head.store(head.raw(), std::memory_order_release);  // pairs with head()
   }
@@ -245,6 +251,16 @@ class Ring {
       std::memcpy(data_, bytes.data() + before_end, bytes.size() - before_end);
     }
     return offset + bytes.size();
+  }
+  void copy_out(std::size_t offset, std::byte* into, std::size_t n) const noexcept {
+    offset &= capacity_ - 1;
+    const std::size_t before_end = capacity_ - offset;
+    if (n <= before_end) [[likely]] {
+      if (n != 0) std::memcpy(into, data_ + offset, n);
+    } else {
+      std::memcpy(into, data_ + offset, before_end);
+      std::memcpy(into + before_end, data_, n - before_end);
+    }
   }
   [[noreturn]] static void throw_corrupt(const char* what);
 
@@ -283,17 +299,6 @@ inline bool Ring::peek(Cursor at, RecordHeader& header) const {
   std::memcpy(&header, data_ + offset_of(at), sizeof header);
   if (record_bytes(header.size()) > there) throw_corrupt("a record goes beyond the end");
   return true;
-}
-
-inline void Ring::read(Cursor at, std::size_t skip, std::byte* into, std::size_t n) const noexcept {
-  const std::size_t offset = (offset_of(at) + sizeof(RecordHeader) + skip) & (capacity_ - 1);
-  const std::size_t before_end = capacity_ - offset;
-  if (n <= before_end) [[likely]] {
-    if (n != 0) std::memcpy(into, data_ + offset, n);
-  } else {
-    std::memcpy(into, data_ + offset, before_end);
-    std::memcpy(into + before_end, data_, n - before_end);
-  }
 }
 
 }  // namespace tandem::shm

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "tandem/detail/batch.hpp"
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/message.hpp"
@@ -15,11 +16,12 @@ namespace tandem {
 
 /// How a queue is made. Limits hold for all processes together unless said otherwise.
 struct QueueOptions {
-  std::size_t maxsize = 0;             ///< items; 0 = no limit
-  std::size_t ring_bytes = 1 << 20;    ///< bytes of shared memory for waiting items, rounded up to a power of two
-  std::size_t buffer_bytes = 0;        ///< bytes this process's feeder may hold; 0 = no limit
-  bool single_producer = false;        ///< promise: one thread puts
-  bool single_consumer = false;        ///< promise: one thread gets
+  std::size_t maxsize = 0;  ///< items; 0 = no limit
+  std::size_t ring_bytes =
+      1 << 20;  ///< bytes of shared memory for waiting items, rounded up to a power of two
+  std::size_t buffer_bytes = 0;  ///< bytes this process's feeder may hold; 0 = no limit
+  bool single_producer = false;  ///< promise: one thread puts
+  bool single_consumer = false;  ///< promise: one thread gets
 };
 
 namespace detail {
@@ -44,6 +46,13 @@ class TANDEM_EXPORT ByteQueue {
 
   /// \returns false when there was no room until the deadline
   [[nodiscard]] virtual bool put(const Outgoing& message, Deadline deadline) = 0;
+  /// Largest message that may be part of a batch.
+  [[nodiscard]] virtual std::size_t most_in_batch() const = 0;
+  /// Puts all messages of a batch, in order; waits for room as `put` does.
+  virtual void put_many(const Batch& batch) = 0;
+  /// Takes up to `at_most` messages that are there, and waits for the first.
+  /// \returns how many; 0 when the next is too large for a batch, to be taken by `get`
+  [[nodiscard]] virtual std::size_t get_many(Batch& into, std::size_t at_most) = 0;
   /// \returns false when there was no item until the deadline
   [[nodiscard]] virtual bool get(Incoming& into, Deadline deadline) = 0;
 

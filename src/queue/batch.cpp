@@ -1,0 +1,41 @@
+#include "tandem/detail/batch.hpp"
+
+#include <cstring>
+
+#include "shm/ring.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::detail {
+
+using shm::RecordHeader;
+
+void Batch::add(const Outgoing& message) {
+  const std::size_t size = message.bytes.size();
+  const std::size_t bytes = shm::record_bytes(size);
+  const auto header = RecordHeader::make(shm::RecordKind::whole, false, size, message.type);
+  std::byte* at = extend(bytes, 1);
+  std::memcpy(at, &header, sizeof header);
+  if (size != 0) std::memcpy(at + sizeof header, message.bytes.data(), size);
+  // The padding is shown to other processes: nothing of this one's memory goes with it.
+  std::memset(at + sizeof header + size, 0, bytes - sizeof header - size);
+}
+
+bool Batch::take(Incoming& into) {
+  const auto left = records_.bytes().subspan(next_);
+  if (left.empty()) return false;
+  RecordHeader header;
+  if (left.size() < sizeof header) throw DecodeError("a batch of messages is cut off");
+  std::memcpy(&header, left.data(), sizeof header);
+  const std::size_t bytes = shm::record_bytes(header.size());
+  if (bytes > left.size()) throw DecodeError("a batch of messages is cut off");
+  std::byte* place = into.place(header.size());
+  next_ += bytes;
+  if (place == nullptr) throw DecodeError("a message is not a value of the queue's type");
+  if (header.size() != 0) std::memcpy(place, left.data() + sizeof header, header.size());
+  into.storage = place;
+  into.size = header.size();
+  into.type = header.type;
+  return true;
+}
+
+}  // namespace tandem::detail
