@@ -1,5 +1,5 @@
-// Producers and consumers of one queue are killed at random instants; the rest must go on, with no item
-// doubled, none out of order, and none lost but what a killed consumer may have taken.
+// Producers and consumers of one queue are killed at random instants; the rest must go on, with no
+// item doubled, none out of order, and none lost but what a killed consumer may have taken.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -56,7 +56,8 @@ void consume(Queue<Load> queue, Queue<Numbered> got) {
   std::map<std::uint32_t, std::uint32_t> next;
   for (const Load& load : queue) {
     if (!intact(load)) throw std::logic_error("an item was damaged");
-    if (load.id.number < next[load.id.producer]) throw std::logic_error("an item came out of order");
+    if (load.id.number < next[load.id.producer])
+      throw std::logic_error("an item came out of order");
     next[load.id.producer] = load.id.number + 1;
     got.put(load.id);
   }
