@@ -1,0 +1,208 @@
+/// \file
+/// Values in and out of archives, and whole messages in and out of the compiled cores.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <new>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tandem/detail/archive.hpp"
+#include "tandem/detail/buffer.hpp"
+#include "tandem/detail/export.hpp"
+#include "tandem/detail/fingerprint.hpp"
+#include "tandem/detail/layout.hpp"
+#include "tandem/detail/message.hpp"
+#include "tandem/sendable.hpp"
+
+namespace tandem::detail {
+
+/// One value at the end of `to`, without a header.
+template <Sendable T>
+void encode(Encoder& to, const T& value) {
+  encode_value(to, value);
+}
+
+/// The next value. \throws DecodeError when the bytes are not one
+template <Sendable T>
+[[nodiscard]] T decode(Decoder& from) {
+  return decode_value<T>(from);
+}
+
+/// How a whole message carries a T: raw as its bytes, flat as the bytes of its elements (the length
+/// of the message says how many), anything else encoded.
+template <class T>
+inline constexpr bool kTravelsRaw = kKind<T> == Kind::raw || kKind<T> == Kind::boolean;
+template <class T>
+inline constexpr bool kTravelsFlat = kIsFlat<T>;
+
+/// Padding may hold anything of this process's memory and must not leave the machine.
+template <class T>
+[[nodiscard]] consteval bool must_wipe() {
+  if constexpr (kTravelsRaw<T>) {
+    return !kIsDense<T> && !is_boolean<T>();
+  } else if constexpr (kTravelsFlat<T>) {
+    return !kIsDense<typename T::value_type>;
+  } else {
+    return false;
+  }
+}
+
+/// The message for a value, which must stay where it is. Raw and flat values are not copied.
+template <Sendable T>
+class OutgoingValue {
+ public:
+  OutgoingValue(const T& value, [[maybe_unused]] Route route) {
+    message_.type = fingerprint<T>();
+    if constexpr (kTravelsRaw<T>) {
+      message_.bytes = std::as_bytes(std::span(std::addressof(value), 1));
+    } else if constexpr (kTravelsFlat<T>) {
+      message_.bytes = std::as_bytes(std::span(value.data(), value.size()));
+    }
+    if constexpr (kTravelsRaw<T> || kTravelsFlat<T>) {
+      if constexpr (kMustWipe) {
+        if (route == Route::socket) wipe(value);
+      }
+    } else {
+      Encoder to(parts_.buffer, route, &parts_.descriptors);
+      encode_value(to, value);
+      message_.bytes = parts_.buffer.bytes();
+      message_.descriptors = &parts_.descriptors;
+    }
+  }
+  OutgoingValue(const OutgoingValue&) = delete;
+  OutgoingValue& operator=(const OutgoingValue&) = delete;
+
+  [[nodiscard]] const Outgoing& message() const noexcept { return message_; }
+
+ private:
+  struct Nothing {};
+  struct Copy {
+    Buffer buffer;
+  };
+  struct Encoded {
+    Buffer buffer;
+    std::vector<Fd> descriptors;
+  };
+  static constexpr bool kMustWipe = must_wipe<T>();
+
+  void wipe(const T& value) {
+    Encoder to(parts_.buffer, Route::socket);
+    if constexpr (kTravelsRaw<T>) {
+      write_run(to, std::addressof(value), 1);
+    } else {
+      write_run(to, value.data(), value.size());
+    }
+    message_.bytes = parts_.buffer.bytes();
+  }
+
+  using Parts = std::conditional_t<kTravelsRaw<T> || kTravelsFlat<T>,
+                                   std::conditional_t<kMustWipe, Copy, Nothing>, Encoded>;
+
+  Outgoing message_;
+  [[no_unique_address]] Parts parts_;
+};
+
+[[noreturn]] TANDEM_EXPORT void throw_wrong_type(std::string_view call_and_object,
+                                                 std::string_view wanted);
+[[noreturn]] TANDEM_EXPORT void throw_wrong_size(std::string_view call_and_object,
+                                                 std::string_view wanted, std::size_t size);
+/// Rethrows the DecodeError being handled with the call in front.
+[[noreturn]] TANDEM_EXPORT void rethrow_decode_error(std::string_view call_and_object,
+                                                     const DecodeError& error);
+
+/// Where the message of a value is received: into the value itself where that can be.
+template <Sendable T>
+class IncomingValue {
+ public:
+  IncomingValue() noexcept {
+    if constexpr (kTravelsRaw<T>) {
+      message_.storage = room_.bytes;
+      message_.capacity = sizeof(T);
+    } else {
+      if constexpr (!kTravelsFlat<T>) {
+        message_.storage = room_.data();
+        message_.capacity = room_.capacity();
+      }
+      message_.grow = [](Incoming& self, std::size_t n) {
+        return static_cast<IncomingValue*>(self.context)->make_room(n);
+      };
+      message_.context = this;
+    }
+  }
+  IncomingValue(const IncomingValue&) = delete;
+  IncomingValue& operator=(const IncomingValue&) = delete;
+
+  [[nodiscard]] Incoming& message() noexcept { return message_; }
+
+  /// The value of the message that was received last. To be called once for each message.
+  /// \param call_and_object for what is thrown, such as "Queue::get on tandem-queue-7f3a"
+  /// \throws DecodeError when the message is not a T
+  [[nodiscard]] T take(Route route, std::string_view call_and_object) {
+    if (message_.type != fingerprint<T>()) throw_wrong_type(call_and_object, type_name<T>());
+    if constexpr (kTravelsRaw<T>) {
+      if (message_.size != sizeof(T)) {
+        throw_wrong_size(call_and_object, type_name<T>(), message_.size);
+      }
+      mend(room_.value);
+      return room_.value;
+    } else if constexpr (kTravelsFlat<T>) {
+      using Element = typename T::value_type;
+      if (message_.size % sizeof(Element) != 0) {
+        throw_wrong_size(call_and_object, type_name<T>(), message_.size);
+      }
+      // Empty messages need no room; a core may have been given room for more than came.
+      room_.resize(message_.size / sizeof(Element));
+      if constexpr (contains_boolean<Element>()) {
+        for (auto& element : room_) mend(element);
+      }
+      T value = std::move(room_);
+      room_.clear();
+      message_.storage = nullptr;
+      message_.capacity = 0;
+      return value;
+    } else {
+      try {
+        Decoder from({message_.storage, message_.size}, route, &message_.descriptors);
+        T value = decode_value<T>(from);
+        from.expect_end();
+        return value;
+      } catch (const DecodeError& error) {
+        rethrow_decode_error(call_and_object, error);
+      }
+    }
+  }
+
+ private:
+  union Slot {
+    T value;
+    alignas(T) std::byte bytes[sizeof(T)];
+    Slot() noexcept {}  // NOLINT(modernize-use-equals-default)
+  };
+  [[nodiscard]] std::byte* make_room(std::size_t n)
+    requires(!kTravelsRaw<T>)
+  {
+    if constexpr (kTravelsFlat<T>) {
+      using Element = typename T::value_type;
+      if (n % sizeof(Element) != 0) return nullptr;
+      room_.resize(n / sizeof(Element));
+      message_.storage = reinterpret_cast<std::byte*>(room_.data());
+    } else {
+      message_.storage = room_.assign(n);
+    }
+    message_.capacity = n;
+    return message_.storage;
+  }
+
+  using Room = std::conditional_t<kTravelsRaw<T>, Slot,
+                                  std::conditional_t<kTravelsFlat<T>, T, Buffer>>;
+
+  Incoming message_;
+  Room room_;
+};
+
+}  // namespace tandem::detail
