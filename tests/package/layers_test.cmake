@@ -1,7 +1,7 @@
 # Shows that layers.cmake finds what it looks for: a tree with one violation of each kind.
 
 file(REMOVE_RECURSE ${work})
-file(WRITE ${work}/include/CMakeLists.txt "tandem/listed.hpp")
+file(WRITE ${work}/include/CMakeLists.txt "tandem/listed.hpp tandem/system.hpp")
 file(WRITE ${work}/include/tandem/listed.hpp "#include <vector>\n#include \"tandem/error.hpp\"\n")
 file(WRITE ${work}/src/os/good.cpp "#include <sys/mman.h>\n#include \"base/text.hpp\"\n")
 set(check ${CMAKE_COMMAND} -D root=${work} -P ${CMAKE_CURRENT_LIST_DIR}/layers.cmake)
