@@ -14,8 +14,4 @@ namespace tandem::os {
 /// Writes all of it to standard error, if there is one; async-signal-safe.
 void write_to_stderr(std::string_view text) noexcept;
 
-/// Calls around every fork of this process, the user's own included.
-/// \throws std::bad_alloc
-void at_fork(void (*before)(), void (*after_in_parent)(), void (*after_in_child)());
-
 }  // namespace tandem::os
