@@ -1,0 +1,10 @@
+/// \file
+/// All of tandem.
+#pragma once
+
+#include "tandem/call.hpp"
+#include "tandem/error.hpp"
+#include "tandem/log.hpp"
+#include "tandem/queue.hpp"
+#include "tandem/sendable.hpp"
+#include "tandem/version.hpp"
