@@ -24,8 +24,8 @@ Result check(Result result, std::string_view what) {
   return result;
 }
 
-/// Repeats a call that a signal interrupted. Not for close, whose descriptor is gone either way, nor
-/// for calls with a relative timeout, which would start anew.
+/// Repeats a call that a signal interrupted. Not for close, whose descriptor is gone either way,
+/// nor for calls with a relative timeout, which would start anew.
 template <class Call>
 auto retry(Call call) {
   auto result = call();

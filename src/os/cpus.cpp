@@ -52,8 +52,8 @@ unsigned quota_v1(const std::string& group) {
   return cpus_of_quota(quota, period);
 }
 
-// The smallest quota of a group and those above it. In a container the path may be that of the host, of
-// which only the upper end is mounted.
+// The smallest quota of a group and those above it. In a container the path may be that of the
+// host, of which only the upper end is mounted.
 template <class Quota>
 unsigned least_quota(const std::string& mount, std::string path, Quota quota) {
   unsigned least = quota(mount);

@@ -8,7 +8,8 @@
 namespace tandem::detail {
 
 void Fd::reset() noexcept {
-  // Not retried after EINTR: Linux has released the number by then, and another thread may have got it.
+  // Not retried after EINTR: Linux has released the number by then, and another thread may have got
+  // it.
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 

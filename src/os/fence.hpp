@@ -1,7 +1,7 @@
-// Dekker's handshake with one cheap side. The one who parks calls `heavy_fence` between announcing itself
-// and its last look; the one who publishes calls `light_fence` between publishing and looking for
-// parked peers. The heavy side is membarrier(GLOBAL_EXPEDITED), which reaches registered processes
-// only: registered when the library is loaded, again in forked children.
+// Dekker's handshake with one cheap side. The one who parks calls `heavy_fence` between announcing
+// itself and its last look; the one who publishes calls `light_fence` between publishing and
+// looking for parked peers. The heavy side is membarrier(GLOBAL_EXPEDITED), which reaches
+// registered processes only: registered when the library is loaded, again in forked children.
 //
 //     parker                                publisher
 //     parked.store(1, relaxed);             tail.store(t, release);
@@ -9,8 +9,8 @@
 //     if (tail.load(acquire) == seen)       if (parked.load(relaxed)) wake();
 //       sleep();
 //
-// A parker that was refused the heavy fence stores `always`, fences for itself and, because a publisher
-// may have read `always` just before, may not trust its last look: it sleeps in slices.
+// A parker that was refused the heavy fence stores `always`, fences for itself and, because a
+// publisher may have read `always` just before, may not trust its last look: it sleeps in slices.
 #pragma once
 
 #include <atomic>
@@ -25,13 +25,13 @@
 
 namespace tandem::os {
 
-/// Whether this process receives the heavy fences of others. Set when the library is loaded and in forked
-/// children; nobody else writes it. Defined beside the code that registers, so that whoever
+/// Whether this process receives the heavy fences of others. Set when the library is loaded and in
+/// forked children; nobody else writes it. Defined beside the code that registers, so that whoever
 /// reads it links that code.
 extern bool fences_registered;
 
-/// A full fence on every CPU that runs a registered process, and here in any case. \returns false when the
-/// kernel refused: the caller must then ask publishers to fence for themselves
+/// A full fence on every CPU that runs a registered process, and here in any case. \returns false
+/// when the kernel refused: the caller must then ask publishers to fence for themselves
 [[nodiscard]] bool heavy_fence() noexcept;
 
 /// A full fence on this CPU.

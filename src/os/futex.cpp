@@ -10,7 +10,8 @@
 namespace tandem::os {
 namespace {
 
-// The kernel's futex calls take the address of the word itself; the atomic is nothing but that word.
+// The kernel's futex calls take the address of the word itself; the atomic is nothing but that
+// word.
 std::uint32_t* address(const FutexWord& word) noexcept {
   return const_cast<std::uint32_t*>(reinterpret_cast<const std::uint32_t*>(&word));
 }

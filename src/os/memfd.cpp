@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::size_t kLongestName = 240;
 
-// A sparse file of any size can be made and mapped; it would be the first touch beyond the machine's memory
-// that kills somebody. Better refused here.
+// A sparse file of any size can be made and mapped; it would be the first touch beyond the
+// machine's memory that kills somebody. Better refused here.
 bool machine_could_hold(std::size_t size_bytes) {
   struct sysinfo machine {};
   check(::sysinfo(&machine), "ask for the size of memory");
@@ -42,7 +42,8 @@ struct stat status(const detail::Fd& fd) {
 
 detail::Fd make_memfd(const std::string& name, std::size_t size_bytes) {
   const auto what = [&] {
-    return detail::concat("make ", std::to_string(size_bytes), " bytes of shared memory for ", name);
+    return detail::concat("make ", std::to_string(size_bytes), " bytes of shared memory for ",
+                          name);
   };
   if (size_bytes == 0) throw_error(EINVAL, what());
   if (!machine_could_hold(size_bytes)) throw_error(ENOMEM, what());

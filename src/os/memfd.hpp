@@ -8,10 +8,10 @@
 
 namespace tandem::os {
 
-/// A zero-filled memfd of that size, close-on-exec, sealed against shrinking and growing, so that nobody
-/// can truncate it under those who map it.
-/// \param name shown in /proc/PID/maps, cut where the kernel would refuse it
-/// \throws SystemError EINVAL for zero bytes, ENOMEM for more than the machine's memory and swap
+/// A zero-filled memfd of that size, close-on-exec, sealed against shrinking and growing, so that
+/// nobody can truncate it under those who map it. \param name shown in /proc/PID/maps, cut where
+/// the kernel would refuse it \throws SystemError EINVAL for zero bytes, ENOMEM for more than the
+/// machine's memory and swap
 [[nodiscard]] detail::Fd make_memfd(const std::string& name, std::size_t size_bytes);
 /// \returns the size in bytes. \throws SystemError when it is not a memfd sealed against shrinking
 [[nodiscard]] std::size_t sealed_size(const detail::Fd& fd);

@@ -80,7 +80,8 @@ Acquired RobustMutex::try_lock() {
 
 Acquired RobustMutex::lock(detail::Deadline deadline) {
   const int error = ::pthread_mutex_trylock(&mutex_);
-  if (error == 0) [[likely]] return Acquired::yes;
+  if (error == 0) [[likely]]
+    return Acquired::yes;
   if (error == EDEADLK) {
     if (deadline.is_now()) return Acquired::no;
     throw_error(EDEADLK, "lock");
@@ -91,12 +92,12 @@ Acquired RobustMutex::lock(detail::Deadline deadline) {
 
 void RobustMutex::unlock() { expect_success(::pthread_mutex_unlock(&mutex_), "unlock"); }
 
-// A look that does not take the cache line from the owner, as a failing trylock does. Only a hint, and
-// only where the lock word is known: it is the kernel's robust futex, the owner's thread id in the low bits.
+// A look that does not take the cache line from the owner, as a failing trylock does. Only a hint,
+// and only where the lock word is known: it is the kernel's robust futex, the owner's thread id in
+// the low bits.
 bool RobustMutex::looks_free() const noexcept {
 #if defined(__GLIBC__)
-  const auto word =
-      static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
+  const auto word = static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
   return (word & FUTEX_TID_MASK) == 0;
 #else
   return true;
@@ -107,8 +108,8 @@ Acquired RobustMutex::lock_slowly(detail::Deadline deadline) {
   SpinBudget budget(average_wait_ns_.load(std::memory_order_relaxed));
   const long long start = SpinBudget::now_ns();
   Acquired got = Acquired::no;
-  const bool spun = budget.spin(
-      [&] { return looks_free() && (got = try_lock()) != Acquired::no; }, deadline);
+  const bool spun =
+      budget.spin([&] { return looks_free() && (got = try_lock()) != Acquired::no; }, deadline);
   if (!spun) {
     for (;;) {
       const auto slice = deadline.earlier(detail::Deadline::after(kSlice));

@@ -1,10 +1,10 @@
-// A mutex in shared memory whose owner may die. glibc's robust process-shared mutex with three rules
-// built in: sleeps are cut in slices, because a wake-up given to a waiter that is then killed is lost;
-// an owner's death is told exactly once, with the mutex held and already consistent; nobody waits past
-// the deadline.
+// A mutex in shared memory whose owner may die. glibc's robust process-shared mutex with three
+// rules built in: sleeps are cut in slices, because a wake-up given to a waiter that is then killed
+// is lost; an owner's death is told exactly once, with the mutex held and already consistent;
+// nobody waits past the deadline.
 //
-// "Exactly once" ends with unlock: whoever was told and dies before it unlocks is itself an owner that
-// died, and the next is told again.
+// "Exactly once" ends with unlock: whoever was told and dies before it unlocks is itself an owner
+// that died, and the next is told again.
 #pragma once
 
 #include <pthread.h>
@@ -18,13 +18,13 @@
 namespace tandem::os {
 
 enum class Acquired {
-  no,          // timed out, or busy
+  no,  // timed out, or busy
   yes,
   owner_died,  // held, and consistent; what it protects is the caller's to judge
 };
 
-/// Standard layout; lives in zero-filled shared memory until `init`. It must not be unmapped while a
-/// thread of this process may still be in one of its calls, nor while this process holds it.
+/// Standard layout; lives in zero-filled shared memory until `init`. It must not be unmapped while
+/// a thread of this process may still be in one of its calls, nor while this process holds it.
 class RobustMutex {
  public:
   /// \param checked relocking by the owner and unlocking by another are errors instead of deadlocks

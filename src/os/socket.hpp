@@ -24,8 +24,8 @@ enum class Io {
 /// Close-on-exec, non-blocking.
 [[nodiscard]] std::pair<detail::Fd, detail::Fd> make_socket_pair();
 
-/// Sends one packet of at least one byte (an empty one could not be told from the end of file); never
-/// raises SIGPIPE. At most kMaxDescriptors descriptors.
+/// Sends one packet of at least one byte (an empty one could not be told from the end of file);
+/// never raises SIGPIPE. At most kMaxDescriptors descriptors.
 inline constexpr std::size_t kMaxDescriptors = 253;
 [[nodiscard]] Io send_packet(int socket, std::span<const std::byte> bytes,
                              std::span<const detail::Fd> descriptors = {});
@@ -35,9 +35,9 @@ struct Packet {
   bool truncated = false;  // the packet was longer than `into`; the rest is lost
   std::vector<detail::Fd> descriptors;
 };
-/// Receives one packet without waiting. A dead peer's pending ECONNRESET is read past: what it had sent
-/// is still delivered.
-/// \throws SystemError EMFILE when the descriptors do not fit into this process: the packet is lost, and
+/// Receives one packet without waiting. A dead peer's pending ECONNRESET is read past: what it had
+/// sent is still delivered. \throws SystemError EMFILE when the descriptors do not fit into this
+/// process: the packet is lost, and
 ///         those that had come are closed
 [[nodiscard]] Io recv_packet(int socket, std::span<std::byte> into, Packet& packet);
 

@@ -1,5 +1,5 @@
-// How long to look before sleeping. A wake-up costs tens of microseconds, a look costs nanoseconds, so
-// waits that are short on average are spun through and long ones sleep at once.
+// How long to look before sleeping. A wake-up costs tens of microseconds, a look costs nanoseconds,
+// so waits that are short on average are spun through and long ones sleep at once.
 #pragma once
 
 #include <algorithm>
@@ -22,12 +22,13 @@ inline void cpu_relax() noexcept {
 /// CPUs this process may use: affinity and cgroup quota count. At least 1. Read once.
 [[nodiscard]] unsigned usable_cpus();
 
-/// One waiting place's memory of how long its waits were. Not shared between threads without a lock.
+/// One waiting place's memory of how long its waits were. Not shared between threads without a
+/// lock.
 ///
-/// A wait that sleeps costs the wake-up, so it is worth spinning for about as long as that, but only
-/// where waits have lately been short. Long waits count as kLongestCounted, so that a place that was
-/// idle for hours needs some twenty short waits to spin again, not thousands; an idle one gives up after
-/// the first few looks.
+/// A wait that sleeps costs the wake-up, so it is worth spinning for about as long as that, but
+/// only where waits have lately been short. Long waits count as kLongestCounted, so that a place
+/// that was idle for hours needs some twenty short waits to spin again, not thousands; an idle one
+/// gives up after the first few looks.
 class SpinBudget {
  public:
   constexpr SpinBudget() noexcept = default;

@@ -1,10 +1,15 @@
 #include "shm/segment.hpp"
 
+#include <array>
 #include <boost/interprocess/exceptions.hpp>
+#include <charconv>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "base/text.hpp"
 #include "os/check.hpp"
+#include "os/named_memory.hpp"
 
 namespace tandem::shm {
 namespace {
@@ -53,8 +58,28 @@ Segment Segment::adopt(detail::Fd fd, std::size_t least_bytes) {
   return {std::move(fd), size_bytes};
 }
 
-std::byte* Segment::data() const noexcept {
-  return static_cast<std::byte*>(region_.get_address());
+Segment Segment::map_file(detail::Fd fd) {
+  const std::size_t size_bytes = os::file_size(fd);
+  if (size_bytes == 0) os::throw_error(EINVAL, "map an empty file");
+  return {std::move(fd), size_bytes};
+}
+
+void Segment::keep_mapped(Segment segment) {
+  static auto& mutex = *new std::mutex;
+  static auto& kept = *new std::vector<Segment>;
+  segment.fd_.reset();
+  const std::lock_guard lock(mutex);
+  kept.push_back(std::move(segment));
+}
+
+std::byte* Segment::data() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
+
+std::string object_name(std::string_view kind, const detail::Fd& fd) {
+  std::array<char, 16> digits;
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), os::identity(fd).inode, 16).ptr;
+  const std::string_view number(digits.data(), static_cast<std::size_t>(end - digits.data()));
+  return detail::concat("tandem-", kind, "-", number);
 }
 
 }  // namespace tandem::shm

@@ -4,14 +4,15 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "os/memfd.hpp"
 #include "tandem/detail/fd.hpp"
 
 namespace tandem::shm {
 
-/// Move-only; the mapping goes with it, so a thread that may still be in a call on what lies inside must
-/// have been waited for. Empty when default-constructed or moved from.
+/// Move-only; the mapping goes with it, so a thread that may still be in a call on what lies inside
+/// must have been waited for. Empty when default-constructed or moved from.
 class Segment {
  public:
   Segment() = default;
@@ -19,10 +20,15 @@ class Segment {
   [[nodiscard]] static Segment create(const std::string& name, std::size_t size_bytes);
   /// \throws DecodeError when the descriptor is not a sealed segment of at least `least_bytes`
   [[nodiscard]] static Segment adopt(detail::Fd fd, std::size_t least_bytes);
+  /// All of a file that os/named_memory.hpp made. \throws SystemError
+  [[nodiscard]] static Segment map_file(detail::Fd fd);
 
   [[nodiscard]] std::byte* data() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return region_.get_size(); }
   [[nodiscard]] const detail::Fd& fd() const noexcept { return fd_; }
+
+  /// Lets go of the descriptor, but leaves the mapping for as long as the process lives.
+  static void keep_mapped(Segment segment);
 
  private:
   Segment(detail::Fd fd, std::size_t size_bytes);
@@ -30,5 +36,8 @@ class Segment {
   boost::interprocess::mapped_region region_;
   detail::Fd fd_;
 };
+
+/// What messages call the object in a segment, "tandem-lock-7f3a": the same in every process.
+[[nodiscard]] std::string object_name(std::string_view kind, const detail::Fd& fd);
 
 }  // namespace tandem::shm

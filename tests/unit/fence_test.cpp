@@ -21,8 +21,8 @@ TEST(FenceTest, AreRegisteredBeforeMainAndInForkedChildren) {
   EXPECT_EQ(child.wait(), 0);
 }
 
-// Two processes each raise a flag and look at the other's, round after round: at least one must see the
-// other's. Without the fences both miss each other within a few thousand rounds on x86.
+// Two processes each raise a flag and look at the other's, round after round: at least one must see
+// the other's. Without the fences both miss each other within a few thousand rounds on x86.
 TEST(FenceTest, OfTwoFlagsRaisedAtOnceOneIsSeen) {
   constexpr int kRounds = 20'000;
   struct Shared {

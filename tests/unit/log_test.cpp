@@ -20,7 +20,8 @@ namespace {
 
 using detail::log;
 
-// What a child that runs `body` writes to its stderr. A child, because the log's settings are the process's.
+// What a child that runs `body` writes to its stderr. A child, because the log's settings are the
+// process's.
 template <class Body>
 std::string stderr_of(Body body) {
   std::array<int, 2> ends{};

@@ -30,9 +30,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
 class SocketTest : public testing::Test {
  protected:
   Io receive() { return recv_packet(ends_.second.get(), buffer_, packet_); }
-  std::string text() const {
-    return {reinterpret_cast<const char*>(buffer_.data()), packet_.size};
-  }
+  std::string text() const { return {reinterpret_cast<const char*>(buffer_.data()), packet_.size}; }
   int sender() const { return ends_.first.get(); }
   int receiver() const { return ends_.second.get(); }
 

@@ -14,7 +14,8 @@
 
 namespace tandem::detail {
 
-// Levels below this go nowhere. It starts at the lowest: the first line finds out what the environment wants.
+// Levels below this go nowhere. It starts at the lowest: the first line finds out what the
+// environment wants.
 TANDEM_EXPORT extern std::atomic<int> log_threshold;
 
 /// Whether a line of this level goes anywhere: one relaxed load where it does not.
@@ -25,7 +26,8 @@ TANDEM_EXPORT extern std::atomic<int> log_threshold;
 TANDEM_EXPORT void write_log(LogLevel level,
                              std::initializer_list<std::string_view> parts) noexcept;
 
-/// Writes one line made of the parts, which are only put together if it goes anywhere. Allocates nothing.
+/// Writes one line made of the parts, which are only put together if it goes anywhere. Allocates
+/// nothing.
 template <class... Parts>
 void log(LogLevel level, const Parts&... parts) noexcept {
   if (log_enabled(level)) write_log(level, {std::string_view(parts)...});

@@ -1,0 +1,42 @@
+/// \file
+/// The core of Lock: one holder at a time among all threads of all processes that share it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tandem/detail/deadline.hpp"
+#include "tandem/detail/export.hpp"
+
+namespace tandem::detail {
+
+class Decoder;
+class Encoder;
+
+/// Any thread of any process. `call` is the caller's name for messages, such as "Lock::lock".
+class TANDEM_EXPORT LockCore {
+ public:
+  LockCore() = default;
+  LockCore(const LockCore&) = delete;
+  LockCore& operator=(const LockCore&) = delete;
+  virtual ~LockCore() = default;
+
+  [[nodiscard]] static std::shared_ptr<LockCore> create();
+  /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a lock
+  [[nodiscard]] static std::shared_ptr<LockCore> adopt(Decoder& from);
+  virtual void hand_over(Encoder& to) const = 0;
+
+  /// \returns false when it was not free until the deadline
+  /// \throws OwnerDied not held, until somebody's `recover`
+  /// \throws SystemError EDEADLK when the caller holds it; not for one try, which just fails
+  [[nodiscard]] virtual bool lock(Deadline deadline, const char* call) = 0;
+  /// \throws SystemError EPERM when the caller does not hold it
+  virtual void unlock(const char* call) = 0;
+  /// \returns true when the lock is now held and its state the caller's to mend; false when nothing
+  /// is
+  ///          to be recovered
+  [[nodiscard]] virtual bool recover(const char* call) = 0;
+  [[nodiscard]] virtual const std::string& name() const noexcept = 0;
+};
+
+}  // namespace tandem::detail

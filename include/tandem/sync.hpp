@@ -1,0 +1,6 @@
+/// \file
+/// Everything that processes synchronise by.
+#pragma once
+
+#include "tandem/event.hpp"
+#include "tandem/lock.hpp"

@@ -1,0 +1,74 @@
+// A synchronisation object lives in a small segment of its own, which begins with a header that
+// says what it is. Handles are copies of one descriptor; the segment goes with the last process
+// that maps it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "base/text.hpp"
+#include "shm/segment.hpp"
+#include "tandem/detail/fd.hpp"
+
+namespace tandem::sync {
+
+enum class Kind : std::uint32_t { lock = 1, recursive_lock, semaphore, condition, event, barrier };
+
+struct Header {
+  static constexpr std::uint32_t kMagic = 0x6d646e74;  // "tndm"
+  static constexpr std::uint32_t kVersion = 1;
+
+  std::uint32_t magic = kMagic;
+  std::uint32_t version = kVersion;
+  Kind kind{};
+  std::uint32_t reserved = 0;
+};
+static_assert(sizeof(Header) == 16);
+
+/// \throws DecodeError naming `what` when the header is not that of a `kind`
+void check_header(const Header& header, Kind kind, const char* what);
+
+/// \tparam State standard layout, begins with a Header `header`
+template <class State>
+class Object {
+  static_assert(std::is_standard_layout_v<State> && std::is_trivially_destructible_v<State>);
+  static_assert(offsetof(State, header) == 0);
+
+ public:
+  /// \param what "lock", for messages
+  [[nodiscard]] static Object create(Kind kind, const char* what) {
+    auto segment = shm::Segment::create(detail::concat("tandem-", what), sizeof(State));
+    auto* const state = new (segment.data()) State{};
+    state->header.kind = kind;
+    return Object(std::move(segment), what);
+  }
+  /// \throws DecodeError when it is something else
+  [[nodiscard]] static Object adopt(detail::Fd fd, Kind kind, const char* what) {
+    auto segment = shm::Segment::adopt(std::move(fd), sizeof(State));
+    check_header(*reinterpret_cast<const Header*>(segment.data()), kind, what);
+    return Object(std::move(segment), what);
+  }
+
+  [[nodiscard]] State& operator*() const noexcept { return *get(); }
+  [[nodiscard]] State* operator->() const noexcept { return get(); }
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const detail::Fd& fd() const noexcept { return segment_.fd(); }
+  /// Keeps the mapping for as long as the process lives.
+  void keep_mapped() { shm::Segment::keep_mapped(std::move(segment_)); }
+
+ private:
+  Object(shm::Segment segment, const char* what)
+      : segment_(std::move(segment)), name_(shm::object_name(what, segment_.fd())) {}
+  [[nodiscard]] State* get() const noexcept {
+    return std::launder(reinterpret_cast<State*>(segment_.data()));
+  }
+
+  shm::Segment segment_;
+  std::string name_;
+};
+
+}  // namespace tandem::sync
