@@ -18,14 +18,6 @@ namespace {
 
 constexpr std::size_t kLongestName = 240;
 
-// A sparse file of any size can be made and mapped; it would be the first touch beyond the
-// machine's memory that kills somebody. Better refused here.
-bool machine_could_hold(std::size_t size_bytes) {
-  struct sysinfo machine {};
-  check(::sysinfo(&machine), "ask for the size of memory");
-  return size_bytes / machine.mem_unit <= machine.totalram + machine.totalswap;
-}
-
 int create_sealable(const std::string& name) {
   const int fd = ::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
   if (fd != -1 || errno != EINVAL) return fd;
@@ -39,6 +31,14 @@ struct stat status(const detail::Fd& fd) {
 }
 
 }  // namespace
+
+// A sparse file of any size can be made and mapped; it would be the first touch beyond the machine's memory
+// that kills somebody. Better refused here.
+bool machine_could_hold(std::size_t size_bytes) {
+  struct sysinfo machine {};
+  check(::sysinfo(&machine), "ask for the size of memory");
+  return size_bytes / machine.mem_unit <= machine.totalram + machine.totalswap;
+}
 
 detail::Fd make_memfd(const std::string& name, std::size_t size_bytes) {
   const auto what = [&] {

@@ -8,6 +8,9 @@
 
 namespace tandem::os {
 
+/// False for more than the machine's memory and swap.
+[[nodiscard]] bool machine_could_hold(std::size_t size_bytes);
+
 /// A zero-filled memfd of that size, close-on-exec, sealed against shrinking and growing, so that
 /// nobody can truncate it under those who map it. \param name shown in /proc/PID/maps, cut where
 /// the kernel would refuse it \throws SystemError EINVAL for zero bytes, ENOMEM for more than the

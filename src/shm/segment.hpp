@@ -26,6 +26,8 @@ class Segment {
   [[nodiscard]] std::byte* data() const noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return region_.get_size(); }
   [[nodiscard]] const detail::Fd& fd() const noexcept { return fd_; }
+  /// The mapping stays, but can no longer be handed over.
+  void close_descriptor() noexcept { fd_.reset(); }
 
   /// Lets go of the descriptor, but leaves the mapping for as long as the process lives.
   static void keep_mapped(Segment segment);

@@ -11,6 +11,7 @@
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/message.hpp"
+#include "tandem/detail/wait_source.hpp"
 
 namespace tandem::detail {
 
@@ -18,13 +19,8 @@ class Decoder;
 class Encoder;
 
 /// One thread at a time, as Connection's header says. Destruction closes this end.
-class TANDEM_EXPORT ByteChannel {
+class TANDEM_EXPORT ByteChannel : public WaitSource {
  public:
-  ByteChannel() = default;
-  ByteChannel(const ByteChannel&) = delete;
-  ByteChannel& operator=(const ByteChannel&) = delete;
-  virtual ~ByteChannel() = default;
-
   /// Two ends joined to each other in this process.
   [[nodiscard]] static std::pair<std::unique_ptr<ByteChannel>, std::unique_ptr<ByteChannel>> pair();
   /// One end over a connected unix seqpacket socket, which becomes its doorbell. The creator makes the
@@ -38,7 +34,7 @@ class TANDEM_EXPORT ByteChannel {
   /// Waits for room; what arrives meanwhile is kept for later `recv`s.
   /// \throws EndOfFile when the peer is gone
   virtual void send(const Outgoing& message) = 0;
-  /// As `send`, but never waits. Messages of up to 32 KiB fit whole.
+  /// As `send`, but never waits. Messages of up to 32 KiB fit whole; those beyond the ring never do.
   /// \returns false, nothing sent, when there is not room for the whole message now
   [[nodiscard]] virtual bool try_send(const Outgoing& message) = 0;
   /// \returns false when the deadline passed first
@@ -49,23 +45,21 @@ class TANDEM_EXPORT ByteChannel {
   /// A descriptor for epoll: readable when recv would not block. Made on first use.
   [[nodiscard]] virtual int fd() = 0;
 
-  /// What waits on several channels at once needs, in this order: `ready` says whether recv would not
-  /// block without any system call that can be saved; `arm` announces that this end is about to sleep
-  /// and returns false if it need not; then sleep until `doorbell()` is readable; then `disarm`.
-  [[nodiscard]] virtual bool ready() = 0;
-  [[nodiscard]] virtual bool arm() = 0;
-  virtual void disarm() = 0;
-  [[nodiscard]] virtual int doorbell() const = 0;
-
   /// Writes all that `adopt` needs, descriptors (duplicated) and what had arrived early included.
-  /// This end stays usable until it is destroyed, so that a transfer that fails changes nothing; it is
-  /// destroyed without `close` having been said to the peer once `handed_over` was called.
+  /// This end stays usable, so that a transfer that fails changes nothing, until `handed_over` lets go of
+  /// it without a word to the peer. \throws NotSendable on a route that leads to nobody in particular
   virtual void hand_over(Encoder& to) = 0;
-  virtual void handed_over() = 0;
+  virtual void handed_over() noexcept = 0;
+  /// True after `handed_over` or `abandon`; any use then throws Closed.
+  [[nodiscard]] virtual bool closed() const noexcept = 0;
   /// For a forked child: closes this process's copies of the descriptors without a word to the peer,
   /// even if another thread of the parent was inside a call at the fork. The object is then good for
   /// nothing, and is left undestroyed.
   virtual void abandon() noexcept = 0;
 };
+
+/// For a forked child that shall keep only what it was passed: abandons every channel that this process had
+/// at the fork. While there is one thread, before anything is adopted.
+TANDEM_EXPORT void abandon_all_channels() noexcept;
 
 }  // namespace tandem::detail

@@ -1,0 +1,650 @@
+#include "transport/shared_channel.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "base/text.hpp"
+#include "os/epoll.hpp"
+#include "os/event_fd.hpp"
+#include "os/fence.hpp"
+#include "os/memfd.hpp"
+#include "os/poll.hpp"
+#include "os/ticks.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::transport {
+
+using detail::Deadline;
+using detail::Incoming;
+using detail::Outgoing;
+using shm::Cursor;
+using shm::RecordHeader;
+using shm::RecordKind;
+
+namespace {
+
+// Ends that this process has closed: an end that was just closed here is noticed at once by its peer.
+constinit std::atomic<std::uint64_t> closes{0};
+
+// A bell that is on its way arrives within microseconds, unless its ringer was stopped in between.
+constexpr auto kBellOnItsWay = std::chrono::milliseconds(1);
+
+}  // namespace
+
+SharedChannel::SharedChannel(shm::Segment segment, detail::Fd socket, unsigned side,
+                             std::uint64_t forks)
+    : segment_(std::move(segment)), bell_(std::move(socket)), forks_(forks), side_(side) {
+  ChannelHeader& shared = header();
+  std::byte* const data = segment_.data() + kRingsOffset;
+  out_ = shm::Ring(&shared.rings[side], data + side * kRingBytes, kRingBytes);
+  in_ = shm::Ring(&shared.rings[1 - side], data + (1 - side) * kRingBytes, kRingBytes);
+  shared.pid[side].store(::getpid(), std::memory_order_relaxed);
+  if (!os::fences_registered) {
+    out_.state().fences_needed.store(1, std::memory_order_relaxed);
+    in_.state().fences_needed.store(1, std::memory_order_relaxed);
+  }
+}
+
+SharedChannel::~SharedChannel() {
+  if (closed_) return;
+  if (fork_count() == forks_) {
+    // release: what was sent before is seen by whoever sees this
+    out_.state().state.fetch_or(kWriterClosed, std::memory_order_release);
+    in_.state().state.fetch_or(kReaderClosed, std::memory_order_release);
+  }
+  bell_.close();
+  closes.fetch_add(1, std::memory_order_release);
+}
+
+void SharedChannel::let_go() noexcept {
+  closed_ = true;
+  bell_.close();
+  own_bell_.reset();
+  epoll_.reset();
+}
+
+void SharedChannel::handed_over() noexcept {
+  let_go();
+  segment_ = {};
+  stash_.clear();
+  partial_.reset();
+  bell_.early().clear();
+}
+
+void SharedChannel::abandon() noexcept {
+  // Another thread may have been amid anything at the fork, so nothing but descriptors is touched.
+  let_go();
+  segment_.close_descriptor();
+}
+
+template <class F>
+auto SharedChannel::settled(F call) {
+  if (!epoll_) return call();
+  // Also after an error, or the next message would ring no bell.
+  const struct Settle {
+    SharedChannel& channel;
+    ~Settle() {
+      try {
+        channel.settle();
+      } catch (const std::exception&) {
+        // What is wrong with the ring or the socket, the next call meets and tells.
+        os::ring_bell(channel.own_bell_);
+        channel.own_bell_rung_ = true;
+      }
+    }
+  } settle_at_end{*this};
+  return call();
+}
+
+// Sending.
+
+void SharedChannel::send(const Outgoing& message) {
+  require_open("send");
+  settled([&] {
+    require_peer();
+    std::array<std::byte, sizeof(std::uint64_t) + sizeof(DescriptorNote)> front;
+    const std::uint64_t total = message.bytes.size();
+    std::memcpy(front.data(), &total, sizeof total);
+    std::span<std::byte> prefix = std::span(front).first(sizeof total);
+    if (message.descriptors != nullptr && !message.descriptors->empty()) {
+      const DescriptorNote note = *ship(*message.descriptors, true);
+      prefix = front;
+      std::memcpy(prefix.data() + sizeof total, &note, sizeof note);
+    }
+    if (total <= out_.most_whole()) {
+      prefix = prefix.subspan(sizeof total);
+      await_room(shm::record_bytes(prefix.size() + total));
+      put({RecordKind::whole, !prefix.empty(), message.type}, prefix, message.bytes);
+    } else {
+      stream(message, prefix);
+    }
+    if (message.descriptors != nullptr) message.descriptors->clear();
+  });
+}
+
+bool SharedChannel::try_send(const Outgoing& message) {
+  require_open("try_send");
+  return settled([&] {
+    require_peer();
+    const bool with_descriptors = message.descriptors != nullptr && !message.descriptors->empty();
+    const std::size_t size =
+        message.bytes.size() + (with_descriptors ? sizeof(DescriptorNote) : 0);
+    if (size > out_.capacity() - sizeof(RecordHeader)) return false;
+    const std::size_t bytes = shm::record_bytes(size);
+    if (out_.room(out_.tail(), bytes) < bytes) return false;
+    std::optional<DescriptorNote> note;
+    std::span<const std::byte> prefix;
+    if (with_descriptors) {
+      note = ship(*message.descriptors, false);
+      if (!note) return false;
+      prefix = std::as_bytes(std::span(&*note, 1));
+    }
+    put({RecordKind::whole, with_descriptors, message.type}, prefix, message.bytes);
+    if (message.descriptors != nullptr) message.descriptors->clear();
+    return true;
+  });
+}
+
+void SharedChannel::stream(const Outgoing& message, std::span<const std::byte> prefix) {
+  const bool with_descriptors = prefix.size() > sizeof(std::uint64_t);
+  std::span<const std::byte> left = message.bytes;
+  try {
+    for (RecordKind kind = RecordKind::first; kind != RecordKind::last; prefix = {}) {
+      const std::size_t most = out_.chunk_bytes() - sizeof(RecordHeader) - prefix.size();
+      const std::size_t size = std::min(left.size(), most);
+      if (size == left.size()) kind = RecordKind::last;
+      await_room(shm::record_bytes(prefix.size() + size));
+      put({kind, with_descriptors && !prefix.empty(), message.type}, prefix, left.first(size));
+      left = left.subspan(size);
+      if (kind == RecordKind::first) kind = RecordKind::more;
+    }
+  } catch (...) {
+    break_off();
+    throw;
+  }
+}
+
+void SharedChannel::break_off() {
+  const Cursor tail = out_.tail();
+  if (!tail.streaming()) return;
+  out_.publish(tail.with_streaming(false));
+  os::light_fence(out_.state().fences_needed.load(std::memory_order_relaxed) != 0);
+  if (out_.state().reader_parked.exchange(0, std::memory_order_relaxed) != 0) bell_.ring();
+}
+
+void SharedChannel::put(const Record& record, std::span<const std::byte> prefix,
+                        std::span<const std::byte> bytes) {
+  const Cursor from = out_.tail();
+  const bool ends = record.kind == RecordKind::whole || record.kind == RecordKind::last;
+  out_.write(from, record.kind, record.has_descriptors, record.type, bytes, prefix);
+  const Cursor to = from.advanced(shm::record_bytes(prefix.size() + bytes.size()), ends ? 1 : 0)
+                        .with_streaming(!ends);
+  out_.publish(to);
+  os::light_fence(out_.state().fences_needed.load(std::memory_order_relaxed) != 0);
+  std::uint32_t word = out_.state().reader_parked.load(std::memory_order_relaxed);
+  if (Parked::reached(word, from, to, 0) &&
+      out_.state().reader_parked.compare_exchange_strong(word, 0, std::memory_order_relaxed)) {
+    bell_.ring();
+    if (bell_.hung_up()) throw_end_of_file("send");
+  }
+}
+
+void SharedChannel::await_room(std::size_t bytes) {
+  const auto enough = [&] { return out_.room(out_.tail(), bytes) >= bytes; };
+  const auto look_up = [&] { return enough() || !in_.empty() || peer_closed(); };
+  long long slept_from = 0;
+  while (!enough()) {
+    RecordHeader header;
+    if (peek(header)) {
+      take_in(header);
+      continue;
+    }
+    if (peer_closed()) throw_end_of_file("send");
+    if (send_spin_.spin(look_up)) continue;
+    if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
+    arm_writer(bytes);
+    arm_reader();
+    const bool fenced = os::heavy_fence();
+    if (!enough() && in_.empty()) sleep(Deadline::never(), fenced);
+    disarm_writer();
+    disarm_reader();
+    hear();
+  }
+  if (slept_from != 0) send_spin_.slept(os::SpinBudget::now_ns() - slept_from);
+}
+
+std::optional<DescriptorNote> SharedChannel::ship(const std::vector<detail::Fd>& descriptors,
+                                                  bool wait) {
+  auto& messages = header().descriptor_messages[side_];
+  const DescriptorNote note{messages.fetch_add(1, std::memory_order_relaxed) + 1,
+                            static_cast<std::uint32_t>(descriptors.size())};
+  std::span<const detail::Fd> left = descriptors;
+  while (!left.empty()) {
+    const auto part = left.first(std::min(left.size(), os::kMaxDescriptors));
+    if (!bell_.send_descriptors(note.message, part)) {
+      if (!wait) return std::nullopt;
+      await_socket_room();
+      continue;
+    }
+    if (bell_.hung_up()) throw_end_of_file("send");
+    left = left.subspan(part.size());
+  }
+  return note;
+}
+
+void SharedChannel::await_socket_room() {
+  // The peer may itself be waiting, for room in the socket or in the ring: take in everything.
+  RecordHeader header;
+  while (peek(header)) take_in(header);
+  hear();
+  arm_reader();
+  const bool fenced = os::heavy_fence();
+  if (in_.empty() && !peer_closed()) sleep(Deadline::never(), fenced, POLLIN | POLLOUT);
+  disarm_reader();
+  if (peer_closed()) throw_end_of_file("send");
+}
+
+void SharedChannel::require_peer() {
+  if (peer_closed() || probe_peer()) throw_end_of_file("send");
+}
+
+bool SharedChannel::probe_peer() {
+  const std::uint64_t now = os::ticks();
+  const std::uint64_t closed_here = closes.load(std::memory_order_acquire);
+  if (now - last_probe_ < os::kTicksOfTenMicroseconds && closed_here == closes_seen_) {
+    return bell_.hung_up();
+  }
+  last_probe_ = now;
+  closes_seen_ = closed_here;
+  return bell_.probe();
+}
+
+bool SharedChannel::peer_closed() const noexcept {
+  // acquire: pairs with the release in the peer's destructor
+  return bell_.hung_up() ||
+         (out_.state().state.load(std::memory_order_acquire) & kReaderClosed) != 0;
+}
+
+// Receiving.
+
+bool SharedChannel::recv(Incoming& into, Deadline deadline) {
+  require_open("recv");
+  return settled([&] { return receive(into, deadline); });
+}
+
+bool SharedChannel::poll(Deadline deadline) {
+  require_open("poll");
+  return settled([&] { return look(deadline); });
+}
+
+bool SharedChannel::receive(Incoming& into, Deadline deadline) {
+  for (;;) {
+    if (!stash_.empty()) {
+      serve_stash(into);
+      return true;
+    }
+    RecordHeader header;
+    switch (await_record(header, deadline, false)) {
+      case Found::nothing: return false;
+      case Found::end_of_file: throw_end_of_file("recv");
+      case Found::record: break;
+    }
+    if (partial_) {
+      take_in(header);
+      continue;
+    }
+    switch (header.kind()) {
+      case RecordKind::whole: take_whole(header, into); return true;
+      case RecordKind::first:
+        if (take_stream(header, into)) return true;
+        break;
+      case RecordKind::more:
+      case RecordKind::last: discard(header); break;
+      default: throw_corrupt("a record of no known kind");
+    }
+  }
+}
+
+bool SharedChannel::look(Deadline deadline) {
+  for (;;) {
+    if (!stash_.empty()) return true;
+    RecordHeader header;
+    const Found found = await_record(header, deadline, false);
+    if (found != Found::record) return found == Found::end_of_file;
+    if (partial_) {
+      take_in(header);
+    } else if (header.kind() == RecordKind::more || header.kind() == RecordKind::last) {
+      discard(header);
+    } else {
+      return true;
+    }
+  }
+}
+
+bool SharedChannel::broken_off() const noexcept {
+  const Cursor tail = in_.tail();
+  return !tail.streaming() && tail.position() == in_.head().position();
+}
+
+SharedChannel::Found SharedChannel::await_record(RecordHeader& header, Deadline deadline,
+                                                 bool in_stream) {
+  if (peek(header)) return Found::record;
+  const auto look_up = [&] {
+    return !in_.empty() || peer_closed() || (in_stream && broken_off());
+  };
+  if (!deadline.is_now() && recv_spin_.spin(look_up, deadline) && peek(header)) {
+    return Found::record;
+  }
+  long long slept_from = 0;
+  for (;;) {
+    const bool passed = deadline.passed();
+    const bool gone = peer_closed() || (passed && probe_peer());
+    if (peek(header)) break;  // after a death too: it was published before
+    if (gone) return Found::end_of_file;
+    if (passed || (in_stream && broken_off())) return Found::nothing;
+    if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
+    arm_reader();
+    const bool fenced = os::heavy_fence();
+    if (in_.empty() && !(in_stream && broken_off())) sleep(deadline, fenced);
+    disarm_reader();
+    hear();
+  }
+  if (slept_from != 0) recv_spin_.slept(os::SpinBudget::now_ns() - slept_from);
+  return Found::record;
+}
+
+void SharedChannel::serve_stash(Incoming& into) {
+  Message& message = stash_.front();
+  const std::size_t size = message.bytes.size();
+  std::byte* const where = into.place(size);
+  if (where == nullptr && size > into.capacity) {
+    stash_.pop_front();
+    throw_unwanted_size();
+  }
+  if (size != 0) std::memcpy(where, message.bytes.data(), size);
+  into.storage = where;
+  into.type = message.type;
+  into.size = size;
+  into.descriptors = std::move(message.descriptors);
+  stash_.pop_front();
+}
+
+void SharedChannel::take_whole(const RecordHeader& header, Incoming& into) {
+  const Front front = front_of(header);
+  std::byte* const where = into.place(front.total);
+  if (where == nullptr && front.total > into.capacity) {
+    discard(header);
+    throw_unwanted_size();
+  }
+  into.descriptors = descriptors_of(header, front);
+  in_.read(in_.head(), front.skip, where, front.here);
+  into.storage = where;
+  into.type = header.type;
+  into.size = front.total;
+  consume(header);
+}
+
+bool SharedChannel::take_stream(const RecordHeader& first, Incoming& into) {
+  const Front front = front_of(first);
+  std::byte* const where = into.place(front.total);
+  if (where == nullptr && front.total > into.capacity) {
+    discard(first);
+    throw_unwanted_size();
+  }
+  into.descriptors = descriptors_of(first, front);
+  in_.read(in_.head(), front.skip, where, front.here);
+  consume(first);
+  std::size_t received = front.here;
+  for (RecordHeader header;;) {
+    const Found found = await_record(header, Deadline::never(), true);
+    if (found == Found::end_of_file) throw_end_of_file("recv");
+    if (found == Found::nothing) return false;
+    const RecordKind kind = header.kind();
+    if (kind != RecordKind::more && kind != RecordKind::last) return false;
+    if (header.size() > front.total - received ||
+        (kind == RecordKind::last && header.size() != front.total - received)) {
+      discard(header);
+      throw_corrupt("a message of another size than it said");
+    }
+    in_.read(in_.head(), 0, where + received, header.size());
+    consume(header);
+    received += header.size();
+    if (kind == RecordKind::last) break;
+  }
+  into.storage = where;
+  into.type = first.type;
+  into.size = front.total;
+  return true;
+}
+
+void SharedChannel::take_in(const RecordHeader& header) {
+  const RecordKind kind = header.kind();
+  if (kind == RecordKind::whole || kind == RecordKind::first) {
+    partial_.reset();  // broken off by its writer
+    const Front front = front_of(header);
+    Partial taken;
+    taken.message.type = header.type;
+    std::byte* const where = taken.message.bytes.assign(front.total);
+    taken.message.descriptors = descriptors_of(header, front);
+    in_.read(in_.head(), front.skip, where, front.here);
+    taken.received = front.here;
+    if (kind == RecordKind::whole) {
+      stash_.push_back(std::move(taken.message));
+    } else {
+      partial_ = std::move(taken);
+    }
+    consume(header);
+    return;
+  }
+  if (kind != RecordKind::more && kind != RecordKind::last) {
+    throw_corrupt("a record of no known kind");
+  }
+  if (!partial_) {
+    discard(header);
+    return;
+  }
+  detail::Buffer& bytes = partial_->message.bytes;
+  const std::size_t left = bytes.size() - partial_->received;
+  if (header.size() > left || (kind == RecordKind::last && header.size() != left)) {
+    partial_.reset();
+    discard(header);
+    throw_corrupt("a message of another size than it said");
+  }
+  in_.read(in_.head(), 0, bytes.data() + partial_->received, header.size());
+  partial_->received += header.size();
+  if (kind == RecordKind::last) {
+    stash_.push_back(std::move(partial_->message));
+    partial_.reset();
+  }
+  consume(header);
+}
+
+SharedChannel::Front SharedChannel::front_of(const RecordHeader& header) const {
+  Front front;
+  const bool whole = header.kind() == RecordKind::whole;
+  const std::size_t total_bytes = whole ? 0 : sizeof(std::uint64_t);
+  front.skip = total_bytes + (header.has_descriptors() ? sizeof front.note : 0);
+  if (header.size() < front.skip) throw_corrupt("a record that is too short");
+  front.here = header.size() - front.skip;
+  front.total = front.here;
+  const Cursor at = in_.head();
+  if (!whole) {
+    std::uint64_t total = 0;
+    in_.read(at, 0, reinterpret_cast<std::byte*>(&total), sizeof total);
+    if (total < front.here || !os::machine_could_hold(total)) {
+      throw_corrupt("a message of an impossible size");
+    }
+    front.total = total;
+  }
+  if (header.has_descriptors()) {
+    in_.read(at, total_bytes, reinterpret_cast<std::byte*>(&front.note), sizeof front.note);
+  }
+  return front;
+}
+
+std::vector<detail::Fd> SharedChannel::descriptors_of(const RecordHeader& header,
+                                                      const Front& front) {
+  if (!header.has_descriptors()) return {};
+  unsigned bells = 0;
+  try {
+    auto descriptors = bell_.take_descriptors(front.note, bells);
+    heard(bells);
+    return descriptors;
+  } catch (const DecodeError&) {
+    heard(bells);
+    discard(header);
+    throw;
+  }
+}
+
+void SharedChannel::consume(const RecordHeader& header) {
+  if (covered_) disarm_reader();
+  const Cursor from = in_.head();
+  const bool ends = header.kind() == RecordKind::whole || header.kind() == RecordKind::last;
+  const Cursor to = from.advanced(shm::record_bytes(header.size()), ends ? 1 : 0);
+  in_.consume(to);
+  os::light_fence(in_.state().fences_needed.load(std::memory_order_relaxed) != 0);
+  std::uint32_t word = in_.state().writer_parked.load(std::memory_order_relaxed);
+  if (Parked::reached(word, from, to, 1) &&
+      in_.state().writer_parked.compare_exchange_strong(word, 0, std::memory_order_relaxed)) {
+    bell_.ring();
+  }
+}
+
+void SharedChannel::discard(const RecordHeader& header) {
+  discarding_ = header.kind() == RecordKind::first || header.kind() == RecordKind::more;
+  consume(header);
+}
+
+bool SharedChannel::something_waits() {
+  if (!stash_.empty()) return true;
+  RecordHeader header;
+  while (discarding_ && peek(header)) {
+    if (header.kind() != RecordKind::more && header.kind() != RecordKind::last) {
+      discarding_ = false;
+    } else {
+      discard(header);
+    }
+  }
+  return !in_.empty();
+}
+
+// Sleeping.
+
+void SharedChannel::arm_reader() noexcept {
+  disarm_reader();
+  in_.state().reader_parked.store(Parked::until(in_.head().position()), std::memory_order_relaxed);
+  covered_ = true;
+}
+
+void SharedChannel::disarm_reader() noexcept {
+  if (!covered_) return;
+  covered_ = false;
+  if (in_.state().reader_parked.exchange(0, std::memory_order_relaxed) == 0) ++bells_due_;
+}
+
+void SharedChannel::arm_writer(std::size_t bytes) noexcept {
+  const auto beyond = static_cast<std::uint32_t>((out_.capacity() - bytes) / Cursor::kUnit);
+  out_.state().writer_parked.store(Parked::until(out_.tail().position() - beyond),
+                                   std::memory_order_relaxed);
+}
+
+void SharedChannel::disarm_writer() noexcept {
+  if (out_.state().writer_parked.exchange(0, std::memory_order_relaxed) == 0) ++bells_due_;
+}
+
+void SharedChannel::sleep(Deadline deadline, bool fenced, short events) const {
+  pollfd one{bell_.socket().get(), events, 0};
+  if (!fenced) deadline = deadline.earlier(Deadline::after(os::kSlice));
+  os::poll_until({&one, 1}, deadline);
+}
+
+void SharedChannel::hear() { heard(bell_.drain()); }
+
+void SharedChannel::heard(unsigned bells) noexcept {
+  if (bells == 0) return;
+  disarm_reader();
+  bells_due_ -= std::min(bells_due_, bells);
+}
+
+bool SharedChannel::ready() { return something_waits() || peer_closed(); }
+
+void SharedChannel::arm() {
+  if (!covered_) arm_reader();
+}
+
+void SharedChannel::disarm() {
+  if (!epoll_) disarm_reader();
+}
+
+bool SharedChannel::ready_after_doorbell() {
+  require_open("wait_any");
+  return settled([&] {
+    hear();
+    return look(Deadline::now());
+  });
+}
+
+int SharedChannel::fd() {
+  require_open("fd");
+  if (!epoll_) {
+    own_bell_ = os::make_event_fd();
+    epoll_ = os::make_epoll({bell_.socket().get(), own_bell_.get()});
+    settle();
+  }
+  return epoll_.get();
+}
+
+void SharedChannel::settle() {
+  if (something_waits()) {
+    if ((!covered_ || !stash_.empty()) && !std::exchange(own_bell_rung_, true)) {
+      os::ring_bell(own_bell_);
+    }
+    return;
+  }
+  hear();
+  // A bell that came later would make the descriptor readable for a message that has been taken.
+  for (const Deadline deadline = Deadline::after(kBellOnItsWay);
+       bells_due_ != 0 && !bell_.hung_up() && os::wait_readable(doorbell(), deadline);) {
+    hear();
+  }
+  bells_due_ = 0;
+  if (std::exchange(own_bell_rung_, false)) os::silence_bell(own_bell_);
+  if (covered_ || bell_.hung_up()) return;
+  arm_reader();
+  if (!os::heavy_fence()) in_.state().fences_needed.store(1, std::memory_order_relaxed);
+  if (!in_.empty() && !std::exchange(own_bell_rung_, true)) os::ring_bell(own_bell_);
+}
+
+// Errors.
+
+void SharedChannel::require_open(const char* call) const {
+  if (closed_) {
+    throw Closed(detail::concat("Connection::", call, ": the connection was handed to another process"));
+  }
+}
+
+void SharedChannel::throw_end_of_file(const char* call) const {
+  throw EndOfFile(detail::concat("Connection::", call, " on ", name(),
+                                 ": the other end is closed, or its process has ended"));
+}
+
+void SharedChannel::throw_unwanted_size() const {
+  throw DecodeError(detail::concat("Connection::recv on ", name(),
+                                   ": a message of a size that its type here cannot have"));
+}
+
+void SharedChannel::throw_corrupt(const char* what) const {
+  throw DecodeError(detail::concat("Connection on ", name(), ": the shared memory holds ", what));
+}
+
+std::string SharedChannel::name() const {
+  const int peer = header().pid[1 - side_].load(std::memory_order_relaxed);
+  return detail::concat("a pipe to pid ", std::to_string(peer));
+}
+
+}  // namespace tandem::transport

@@ -1,0 +1,172 @@
+// A pipe's end over two rings of shared memory (channel_layout.hpp) and a socket (doorbell.hpp).
+//
+// Invariants
+// 1. This end is the only writer of `out_` and the only reader of `in_`; cursors are read from the shared
+//    words each time, so that copies of an end made by fork may be used in turn.
+// 2. What `send` takes in while it waits for room goes to `stash_`, a message whose end has not come yet to
+//    `partial_`; everything there is older than what is in the ring.
+// 3. Who sleeps has announced itself in the ring, looked again after a heavy fence, and sleeps in poll on the
+//    socket, which also tells of the peer's death. After any death the ring is looked at once more before
+//    the end of file is said: the peer published before it died.
+// 4. Once `fd` was asked for: between calls either nothing waits, all bells have been heard and the reader's
+//    word is armed; or something waits and the descriptor is readable (`covered_`: the peer has rung or
+//    will, else our own bell).
+// 5. `closed` is told to the peer in the ring only by the sole copy of an end. Otherwise the last copy of the
+//    socket tells.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "os/poll.hpp"
+#include "os/spin.hpp"
+#include "shm/ring.hpp"
+#include "shm/segment.hpp"
+#include "tandem/detail/buffer.hpp"
+#include "tandem/detail/byte_channel.hpp"
+#include "transport/doorbell.hpp"
+#include "transport/live_channels.hpp"
+
+namespace tandem::transport {
+
+class SharedChannel final : public detail::ByteChannel, private LiveChannel {
+ public:
+  /// \param forks fork_count() from before the descriptors were made
+  SharedChannel(shm::Segment segment, detail::Fd socket, unsigned side, std::uint64_t forks);
+  ~SharedChannel() override;
+
+  [[nodiscard]] static shm::Segment create_segment();
+  /// \throws DecodeError when it is not a channel's memory
+  [[nodiscard]] static shm::Segment adopt_segment(detail::Fd memory);
+  [[nodiscard]] static std::unique_ptr<SharedChannel> adopt_end(detail::Decoder& from);
+
+  void send(const detail::Outgoing& message) override;
+  bool try_send(const detail::Outgoing& message) override;
+  bool recv(detail::Incoming& into, detail::Deadline deadline) override;
+  bool poll(detail::Deadline deadline) override;
+  int fd() override;
+
+  bool ready() override;
+  void arm() override;
+  void disarm() override;
+  int doorbell() const override { return bell_.socket().get(); }
+  bool ready_after_doorbell() override;
+
+  void hand_over(detail::Encoder& to) override;
+  void handed_over() noexcept override;
+  bool closed() const noexcept override { return closed_; }
+  void abandon() noexcept override;
+
+ private:
+  struct Message {
+    std::uint32_t type = 0;
+    detail::Buffer bytes;
+    std::vector<detail::Fd> descriptors;
+  };
+  struct Record {
+    shm::RecordKind kind;
+    bool has_descriptors;
+    std::uint32_t type;
+  };
+  struct Partial {
+    Message message;  // its bytes have their final size
+    std::size_t received = 0;
+  };
+  /// What stands between the header of a message's first record and its bytes.
+  struct Front {
+    std::size_t total = 0;  // of the whole message
+    std::size_t skip = 0;   // bytes before those of the message
+    std::size_t here = 0;   // bytes of the message in this record
+    DescriptorNote note{};
+  };
+  enum class Found { record, end_of_file, nothing };
+  static constexpr short kReadable = 1;  // POLLIN
+
+  // Sending.
+  void require_peer();
+  void await_room(std::size_t bytes);
+  /// \returns nothing when the socket is full and the caller does not wait
+  [[nodiscard]] std::optional<DescriptorNote> ship(const std::vector<detail::Fd>& descriptors,
+                                                   bool wait);
+  void await_socket_room();
+  /// Writes a record and makes it seen.
+  void put(const Record& record, std::span<const std::byte> prefix,
+           std::span<const std::byte> bytes);
+  void stream(const detail::Outgoing& message, std::span<const std::byte> prefix);
+  /// Says that the message being streamed will not be finished.
+  void break_off();
+  /// Moves a record that has arrived to the stash.
+  void take_in(const shm::RecordHeader& header);
+
+  // Receiving.
+  [[nodiscard]] bool receive(detail::Incoming& into, detail::Deadline deadline);
+  [[nodiscard]] bool look(detail::Deadline deadline);
+  /// \param in_stream nothing is found, too, when the writer has broken the stream off
+  [[nodiscard]] Found await_record(shm::RecordHeader& header, detail::Deadline deadline,
+                                   bool in_stream);
+  [[nodiscard]] bool broken_off() const noexcept;
+  [[nodiscard]] bool peek(shm::RecordHeader& header) const { return in_.peek(in_.head(), header); }
+  void serve_stash(detail::Incoming& into);
+  void take_whole(const shm::RecordHeader& header, detail::Incoming& into);
+  /// \returns false when its writer broke it off: the part was dropped
+  [[nodiscard]] bool take_stream(const shm::RecordHeader& header, detail::Incoming& into);
+  [[nodiscard]] Front front_of(const shm::RecordHeader& header) const;
+  [[nodiscard]] std::vector<detail::Fd> descriptors_of(const shm::RecordHeader& header,
+                                                       const Front& front);
+  void consume(const shm::RecordHeader& header);
+  /// Without the rest of its stream, if it has one: that is skipped as it comes.
+  void discard(const shm::RecordHeader& header);
+  [[nodiscard]] bool something_waits();
+  [[nodiscard]] bool peer_closed() const noexcept;
+  [[nodiscard]] bool probe_peer();
+
+  // Sleeping.
+  void arm_reader() noexcept;
+  void disarm_reader() noexcept;
+  void arm_writer(std::size_t bytes) noexcept;
+  void disarm_writer() noexcept;
+  void sleep(detail::Deadline deadline, bool fenced, short events = POLLIN) const;
+  void hear();
+  void heard(unsigned bells) noexcept;
+  void settle();
+  template <class F>
+  auto settled(F call);
+
+  void require_open(const char* call) const;
+  void let_go() noexcept;
+  [[noreturn]] void throw_end_of_file(const char* call) const;
+  [[noreturn]] void throw_unwanted_size() const;
+  [[noreturn]] void throw_corrupt(const char* what) const;
+  [[nodiscard]] std::string name() const;
+  [[nodiscard]] ChannelHeader& header() const noexcept {
+    return *reinterpret_cast<ChannelHeader*>(segment_.data());
+  }
+
+  shm::Segment segment_;
+  shm::Ring out_;
+  shm::Ring in_;
+  Doorbell bell_;
+  std::deque<Message> stash_;
+  std::optional<Partial> partial_;
+  os::SpinBudget recv_spin_;
+  os::SpinBudget send_spin_;
+  std::uint64_t last_probe_ = 0;
+  std::uint64_t closes_seen_ = 0;
+  std::uint64_t forks_;
+  unsigned side_;
+  bool closed_ = false;
+  bool discarding_ = false;  // chunks of a message whose first record was thrown away may follow
+
+  bool covered_ = false;     // the reader's word is armed and no bell has been heard since
+  unsigned bells_due_ = 0;   // the peer has taken a word of ours: its bell is on the way
+  bool own_bell_rung_ = false;
+  detail::Fd own_bell_;
+  detail::Fd epoll_;
+};
+
+}  // namespace tandem::transport
