@@ -4,6 +4,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "base/text.hpp"
 #include "tandem/detail/codec.hpp"
@@ -40,6 +41,7 @@ struct Encoder::Rarely {
   std::vector<std::shared_ptr<const void>> pointees;
   std::unordered_set<const void*> bases;
   std::vector<std::function<void()>> deferred;
+  std::vector<std::function<void()>> on_success;
 };
 
 void Encoder::DeleteRarely::operator()(Rarely* rarely) const noexcept { delete rarely; }
@@ -55,6 +57,15 @@ std::uint32_t Encoder::attach(Fd fd) {
   }
   descriptors_->push_back(std::move(fd));
   return static_cast<std::uint32_t>(descriptors_->size() - 1);
+}
+
+void Encoder::on_success(std::function<void()> step) {
+  rarely().on_success.push_back(std::move(step));
+}
+
+void Encoder::shipped() {
+  if (!rarely_) return;
+  for (const auto& step : std::exchange(rarely_->on_success, {})) step();
 }
 
 void Encoder::serializeDeferments() {

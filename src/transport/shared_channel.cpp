@@ -1,7 +1,5 @@
 #include "transport/shared_channel.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -13,6 +11,7 @@
 #include "os/fence.hpp"
 #include "os/memfd.hpp"
 #include "os/poll.hpp"
+#include "os/self.hpp"
 #include "os/ticks.hpp"
 #include "tandem/error.hpp"
 
@@ -42,7 +41,7 @@ SharedChannel::SharedChannel(shm::Segment segment, detail::Fd socket, unsigned s
   std::byte* const data = segment_.data() + kRingsOffset;
   out_ = shm::Ring(&shared.rings[side], data + side * kRingBytes, kRingBytes);
   in_ = shm::Ring(&shared.rings[1 - side], data + (1 - side) * kRingBytes, kRingBytes);
-  shared.pid[side].store(::getpid(), std::memory_order_relaxed);
+  shared.pid[side].store(os::process_id(), std::memory_order_relaxed);
   if (!os::fences_registered) {
     out_.state().fences_needed.store(1, std::memory_order_relaxed);
     in_.state().fences_needed.store(1, std::memory_order_relaxed);
@@ -571,7 +570,7 @@ void SharedChannel::heard(unsigned bells) noexcept {
   bells_due_ -= std::min(bells_due_, bells);
 }
 
-bool SharedChannel::ready() { return something_waits() || peer_closed(); }
+bool SharedChannel::ready() { return something_waits() || peer_closed() || closed_; }
 
 void SharedChannel::arm() {
   if (!covered_) arm_reader();

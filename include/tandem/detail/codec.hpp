@@ -56,7 +56,7 @@ template <class T>
 template <Sendable T>
 class OutgoingValue {
  public:
-  OutgoingValue(const T& value, [[maybe_unused]] Route route) {
+  OutgoingValue(const T& value, Route route) : parts_(route) {
     message_.type = fingerprint<T>();
     if constexpr (kTravelsRaw<T>) {
       message_.bytes = std::as_bytes(std::span(std::addressof(value), 1));
@@ -68,8 +68,7 @@ class OutgoingValue {
         if (route == Route::socket) wipe(value);
       }
     } else {
-      Encoder to(parts_.buffer, route, &parts_.descriptors);
-      encode_value(to, value);
+      encode_value(parts_.to, value);
       message_.bytes = parts_.buffer.bytes();
       message_.descriptors = &parts_.descriptors;
     }
@@ -78,15 +77,24 @@ class OutgoingValue {
   OutgoingValue& operator=(const OutgoingValue&) = delete;
 
   [[nodiscard]] const Outgoing& message() const noexcept { return message_; }
+  /// After it was sent: handles among the value that have one owner, such as a Connection, let go.
+  void shipped() {
+    if constexpr (!kTravelsRaw<T> && !kTravelsFlat<T>) parts_.to.shipped();
+  }
 
  private:
-  struct Nothing {};
+  struct Nothing {
+    explicit Nothing(Route) noexcept {}
+  };
   struct Copy {
+    explicit Copy(Route) noexcept {}
     Buffer buffer;
   };
   struct Encoded {
+    explicit Encoded(Route route) noexcept : to(buffer, route, &descriptors) {}
     Buffer buffer;
     std::vector<Fd> descriptors;
+    Encoder to;
   };
   static constexpr bool kMustWipe = must_wipe<T>();
 
