@@ -3,8 +3,11 @@
 #pragma once
 
 #include "tandem/call.hpp"
+#include "tandem/connection.hpp"
 #include "tandem/error.hpp"
 #include "tandem/log.hpp"
+#include "tandem/pipe.hpp"
 #include "tandem/queue.hpp"
 #include "tandem/sendable.hpp"
 #include "tandem/version.hpp"
+#include "tandem/wait.hpp"

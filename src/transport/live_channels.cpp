@@ -3,7 +3,7 @@
 #include <atomic>
 #include <mutex>
 
-#include "os/self.hpp"
+#include "os/exec.hpp"
 #include "tandem/detail/byte_channel.hpp"
 
 namespace tandem::transport {
