@@ -2,15 +2,16 @@
 /// One end of a channel for typed messages between two processes of one machine.
 ///
 ///     auto [parent, child] = tandem::Pipe<int, std::string>();
-///     tandem::Process worker(serve, std::move(child));  // void serve(Connection<std::string, int>)
+///     tandem::Process worker(serve, std::move(child));  // takes a Connection<std::string, int>
 ///     worker.start();
 ///     parent.send(7);
 ///     std::string reply = parent.recv();
 ///
 /// An end has one owner: it is moved, as an argument of a Process or within a message over another
-/// Connection, and is closed where it came from once that succeeded. So the end of file cannot be held
-/// up by a forgotten copy. (Except where a process forks by itself: then, as with any descriptor,
-/// both have the end, and the other side sees the end of file when both have closed it.)
+/// Connection, and is closed where it came from once that succeeded. So the end of file cannot be
+/// held up by a forgotten copy. (Except where a process forks by itself: then, as with any
+/// descriptor, both have the end, and the other side sees the end of file when both have closed
+/// it.)
 ///
 /// Messages are whole: never merged, split or half received, of any size that memory holds. Each
 /// direction holds up to 256 KiB that nobody has received yet; larger messages flow through while
@@ -34,8 +35,8 @@
 
 namespace tandem {
 
-/// Sends values of one type and receives values of another. A default-constructed, closed or moved-from
-/// one is `closed()`; anything else then throws Closed. The destructor closes.
+/// Sends values of one type and receives values of another. A default-constructed, closed or
+/// moved-from one is `closed()`; anything else then throws Closed. The destructor closes.
 template <class Send, class Recv = Send>
 class Connection : public detail::ReceivingEnd<Recv> {
  public:
@@ -46,13 +47,9 @@ class Connection : public detail::ReceivingEnd<Recv> {
   /// \throws EndOfFile when the other end is closed or dead; this may be noticed some microseconds
   ///         late, and what was sent just then is lost
   /// \throws Closed
-  void send(const Send& value)
-    requires std::copy_constructible<Send>
-  {
-    this->send_value(value);
-  }
-  /// For values that can only be moved, such as a Connection: what they own has left this process when
-  /// it returns, and is untouched when it throws.
+  void send(const Send& value) requires std::copy_constructible<Send> { this->send_value(value); }
+  /// For values that can only be moved, such as a Connection: what they own has left this process
+  /// when it returns, and is untouched when it throws.
   void send(Send&& value) { this->send_value(value); }
 
   // For the library.
@@ -82,11 +79,7 @@ class Writer : public detail::ConnectionEnd {
   Writer() noexcept = default;
 
   /// As Connection::send.
-  void send(const T& value)
-    requires std::copy_constructible<T>
-  {
-    send_value(value);
-  }
+  void send(const T& value) requires std::copy_constructible<T> { send_value(value); }
   void send(T&& value) { send_value(value); }
 
   // For the library.

@@ -7,8 +7,8 @@
 ///     parent.send(request);
 ///     Reply reply = parent.recv();
 ///
-/// A pipe lives in anonymous shared memory (some 520 KiB of address space, touched as it is used) and has
-/// two descriptors at each end; both go with the last end, however that ends.
+/// A pipe lives in anonymous shared memory (some 520 KiB of address space, touched as it is used)
+/// and has two descriptors at each end; both go with the last end, however that ends.
 #pragma once
 
 #include <memory>

@@ -40,8 +40,8 @@ concept HasDescriptor = requires(const T& object) {
 
 }  // namespace detail
 
-/// One thing to wait for. Refers to the object it was made from, which must live, stay where it is and not
-/// be closed until the wait is over.
+/// One thing to wait for. Refers to the object it was made from, which must live, stay where it is
+/// and not be closed until the wait is over.
 class Waitable {
  public:
   /// A Connection or Reader is ready when `recv` would not wait: a message, or the end of file.
@@ -50,12 +50,13 @@ class Waitable {
   Waitable(const T& object) : source_(&object.wait_source()) {}
   /// A Process is ready when it has ended.
   template <class T>
-    requires(detail::HasSentinel<T> && !detail::HasWaitSource<T>)
-  Waitable(const T& object) : descriptor_(object.sentinel()) {}
+  requires(detail::HasSentinel<T> && !detail::HasWaitSource<T>) Waitable(const T& object)
+      : descriptor_(object.sentinel()) {}
   /// Anything else with a descriptor that is readable when it is ready: a Queue, a Listener.
   template <class T>
-    requires(detail::HasDescriptor<T> && !detail::HasWaitSource<T> && !detail::HasSentinel<T>)
-  Waitable(const T& object) : descriptor_(object.fd()) {}
+  requires(detail::HasDescriptor<T> && !detail::HasWaitSource<T> && !detail::HasSentinel<T>)
+      Waitable(const T& object)
+      : descriptor_(object.fd()) {}
   /// A descriptor is ready when it is readable or hung up.
   Waitable(int descriptor) noexcept : descriptor_(descriptor) {}
 
@@ -69,7 +70,8 @@ class Waitable {
 };
 
 /// Waits until at least one is ready. Nothing is taken; the same thing may be given several times.
-/// \returns the indices of all that are ready, ascending; none when the timeout passed first, or when
+/// \returns the indices of all that are ready, ascending; none when the timeout passed first, or
+/// when
 ///          there is nothing to wait for
 /// \throws SystemError EBADF when a descriptor is none
 [[nodiscard]] TANDEM_EXPORT std::vector<std::size_t> wait_any(std::span<const Waitable> things,

@@ -4,12 +4,12 @@
 //     4096   bytes of ring 0: written by end 0, read by end 1
 //     4096+R bytes of ring 1: written by end 1, read by end 0
 //
-// A record that has descriptors with it begins with DescriptorNote, after the whole size if it is the first
-// of a stream. `state` of a ring holds kWriterClosed and kReaderClosed.
+// A record that has descriptors with it begins with DescriptorNote, after the whole size if it is
+// the first of a stream. `state` of a ring holds kWriterClosed and kReaderClosed.
 //
-// `reader_parked` and `writer_parked` of a ring hold 0 or the position the sleeper waits for (Parked), so
-// that exactly the one publish or consume that reaches it rings: a peer that was preempted between its
-// store and its look cannot ring for a wait it knows nothing of.
+// `reader_parked` and `writer_parked` of a ring hold 0 or the position the sleeper waits for
+// (Parked), so that exactly the one publish or consume that reaches it rings: a peer that was
+// preempted between its store and its look cannot ring for a wait it knows nothing of.
 #pragma once
 
 #include <atomic>
@@ -34,7 +34,7 @@ struct ChannelHeader {
   std::uint32_t version;
   std::uint32_t ring_bytes;
   std::atomic<std::uint32_t> descriptor_messages[2];  // how many each end has begun to send
-  std::atomic<std::int32_t> pid[2];                   // who held each end last; for messages to people
+  std::atomic<std::int32_t> pid[2];  // who held each end last; for messages to people
   alignas(64) shm::RingState rings[2];
 };
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
@@ -72,7 +72,8 @@ class Parked {
     return position << 1 | 1U;
   }
   /// Whether moving the cursor from `from` to `to` reaches what the sleeper waits for.
-  /// \param offset 0 for a reader, who waits for the byte at its position to be there; 1 for a writer, who
+  /// \param offset 0 for a reader, who waits for the byte at its position to be there; 1 for a
+  /// writer, who
   ///               waits for the position itself
   [[nodiscard]] static constexpr bool reached(std::uint32_t word, shm::Cursor from, shm::Cursor to,
                                               std::uint32_t offset) noexcept {

@@ -22,9 +22,12 @@ void Doorbell::ring() {
 bool Doorbell::send_descriptors(std::uint32_t message, std::span<const detail::Fd> part) {
   const PacketHeader header{PacketKind::descriptors, message};
   switch (os::send_packet(socket_.get(), std::as_bytes(std::span(&header, 1)), part)) {
-    case os::Io::done: return true;
-    case os::Io::would_block: return false;
-    case os::Io::hung_up: hung_up_ = true;
+    case os::Io::done:
+      return true;
+    case os::Io::would_block:
+      return false;
+    case os::Io::hung_up:
+      hung_up_ = true;
   }
   return true;
 }
@@ -40,9 +43,13 @@ bool Doorbell::take_packet(unsigned& bells) {
   PacketHeader header{};
   os::Packet packet;
   switch (os::recv_packet(socket_.get(), std::as_writable_bytes(std::span(&header, 1)), packet)) {
-    case os::Io::would_block: return false;
-    case os::Io::hung_up: hung_up_ = true; return false;
-    case os::Io::done: break;
+    case os::Io::would_block:
+      return false;
+    case os::Io::hung_up:
+      hung_up_ = true;
+      return false;
+    case os::Io::done:
+      break;
   }
   if (packet.size == sizeof header && !packet.truncated) {
     if (header.kind == PacketKind::bell) {

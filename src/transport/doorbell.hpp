@@ -1,9 +1,11 @@
-// One end of the socket beside a pipe's rings: bell of a sleeping peer, end of file at its death, carrier of
-// descriptors.
+// One end of the socket beside a pipe's rings: bell of a sleeping peer, end of file at its death,
+// carrier of descriptors.
 //
-// 1. Descriptors are sent before the record that needs them is published, and a socket keeps the order. So when
+// 1. Descriptors are sent before the record that needs them is published, and a socket keeps the
+// order. So when
 //    a record is seen, its descriptors have arrived, or never will.
-// 2. Messages with descriptors are numbered upwards, and their records come in that order. So what arrived before
+// 2. Messages with descriptors are numbered upwards, and their records come in that order. So what
+// arrived before
 //    the number wanted belongs to sends that failed, and is dropped.
 // 3. A bell that finds the socket full is not needed: the sleeper's descriptor is readable already.
 #pragma once

@@ -13,8 +13,8 @@ constinit std::atomic<std::uint64_t> forks{0};
 constinit std::mutex list_mutex;
 constinit LiveChannel* first = nullptr;
 
-// The list is whole in the child because the fork waits for it. Counted before and after: an end made in
-// between belongs to one side only, and does not know which.
+// The list is whole in the child because the fork waits for it. Counted before and after: an end
+// made in between belongs to one side only, and does not know which.
 void before_fork() {
   list_mutex.lock();
   forks.fetch_add(1, std::memory_order_relaxed);
@@ -24,9 +24,7 @@ void after_fork() {
   list_mutex.unlock();
 }
 
-[[gnu::constructor]] void watch_forks() {
-  os::at_fork(before_fork, after_fork, after_fork);
-}
+[[gnu::constructor]] void watch_forks() { os::at_fork(before_fork, after_fork, after_fork); }
 
 }  // namespace
 

@@ -1,5 +1,5 @@
-// The channels of this process, and how often it forked: what a forked child needs to let go of ends it was
-// not passed, and an end needs to know that it is the only copy.
+// The channels of this process, and how often it forked: what a forked child needs to let go of
+// ends it was not passed, and an end needs to know that it is the only copy.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ class LiveChannel {
 
 void abandon_all() noexcept;
 
-/// Changes with every fork of this process, on both sides of it, before a copy can exist. Read it before
-/// making what may be copied.
+/// Changes with every fork of this process, on both sides of it, before a copy can exist. Read it
+/// before making what may be copied.
 [[nodiscard]] std::uint64_t fork_count() noexcept;
 
 }  // namespace tandem::transport

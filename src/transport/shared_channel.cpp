@@ -26,7 +26,8 @@ using shm::RecordKind;
 
 namespace {
 
-// Ends that this process has closed: an end that was just closed here is noticed at once by its peer.
+// Ends that this process has closed: an end that was just closed here is noticed at once by its
+// peer.
 constinit std::atomic<std::uint64_t> closes{0};
 
 // A bell that is on its way arrives within microseconds, unless its ringer was stopped in between.
@@ -130,8 +131,7 @@ bool SharedChannel::try_send(const Outgoing& message) {
   return settled([&] {
     require_peer();
     const bool with_descriptors = message.descriptors != nullptr && !message.descriptors->empty();
-    const std::size_t size =
-        message.bytes.size() + (with_descriptors ? sizeof(DescriptorNote) : 0);
+    const std::size_t size = message.bytes.size() + (with_descriptors ? sizeof(DescriptorNote) : 0);
     if (size > out_.capacity() - sizeof(RecordHeader)) return false;
     const std::size_t bytes = shm::record_bytes(size);
     if (out_.room(out_.tail(), bytes) < bytes) return false;
@@ -288,22 +288,30 @@ bool SharedChannel::receive(Incoming& into, Deadline deadline) {
     }
     RecordHeader header;
     switch (await_record(header, deadline, false)) {
-      case Found::nothing: return false;
-      case Found::end_of_file: throw_end_of_file("recv");
-      case Found::record: break;
+      case Found::nothing:
+        return false;
+      case Found::end_of_file:
+        throw_end_of_file("recv");
+      case Found::record:
+        break;
     }
     if (partial_) {
       take_in(header);
       continue;
     }
     switch (header.kind()) {
-      case RecordKind::whole: take_whole(header, into); return true;
+      case RecordKind::whole:
+        take_whole(header, into);
+        return true;
       case RecordKind::first:
         if (take_stream(header, into)) return true;
         break;
       case RecordKind::more:
-      case RecordKind::last: discard(header); break;
-      default: throw_corrupt("a record of no known kind");
+      case RecordKind::last:
+        discard(header);
+        break;
+      default:
+        throw_corrupt("a record of no known kind");
     }
   }
 }
@@ -332,9 +340,7 @@ bool SharedChannel::broken_off() const noexcept {
 SharedChannel::Found SharedChannel::await_record(RecordHeader& header, Deadline deadline,
                                                  bool in_stream) {
   if (peek(header)) return Found::record;
-  const auto look_up = [&] {
-    return !in_.empty() || peer_closed() || (in_stream && broken_off());
-  };
+  const auto look_up = [&] { return !in_.empty() || peer_closed() || (in_stream && broken_off()); };
   if (!deadline.is_now() && recv_spin_.spin(look_up, deadline) && peek(header)) {
     return Found::record;
   }
@@ -623,7 +629,8 @@ void SharedChannel::settle() {
 
 void SharedChannel::require_open(const char* call) const {
   if (closed_) {
-    throw Closed(detail::concat("Connection::", call, ": the connection was handed to another process"));
+    throw Closed(
+        detail::concat("Connection::", call, ": the connection was handed to another process"));
   }
 }
 

@@ -1,17 +1,22 @@
 // A pipe's end over two rings of shared memory (channel_layout.hpp) and a socket (doorbell.hpp).
 //
 // Invariants
-// 1. This end is the only writer of `out_` and the only reader of `in_`; cursors are read from the shared
+// 1. This end is the only writer of `out_` and the only reader of `in_`; cursors are read from the
+// shared
 //    words each time, so that copies of an end made by fork may be used in turn.
-// 2. What `send` takes in while it waits for room goes to `stash_`, a message whose end has not come yet to
+// 2. What `send` takes in while it waits for room goes to `stash_`, a message whose end has not
+// come yet to
 //    `partial_`; everything there is older than what is in the ring.
-// 3. Who sleeps has announced itself in the ring, looked again after a heavy fence, and sleeps in poll on the
-//    socket, which also tells of the peer's death. After any death the ring is looked at once more before
-//    the end of file is said: the peer published before it died.
-// 4. Once `fd` was asked for: between calls either nothing waits, all bells have been heard and the reader's
-//    word is armed; or something waits and the descriptor is readable (`covered_`: the peer has rung or
-//    will, else our own bell).
-// 5. `closed` is told to the peer in the ring only by the sole copy of an end. Otherwise the last copy of the
+// 3. Who sleeps has announced itself in the ring, looked again after a heavy fence, and sleeps in
+// poll on the
+//    socket, which also tells of the peer's death. After any death the ring is looked at once more
+//    before the end of file is said: the peer published before it died.
+// 4. Once `fd` was asked for: between calls either nothing waits, all bells have been heard and the
+// reader's
+//    word is armed; or something waits and the descriptor is readable (`covered_`: the peer has
+//    rung or will, else our own bell).
+// 5. `closed` is told to the peer in the ring only by the sole copy of an end. Otherwise the last
+// copy of the
 //    socket tells.
 #pragma once
 
@@ -162,8 +167,8 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   bool closed_ = false;
   bool discarding_ = false;  // chunks of a message whose first record was thrown away may follow
 
-  bool covered_ = false;     // the reader's word is armed and no bell has been heard since
-  unsigned bells_due_ = 0;   // the peer has taken a word of ours: its bell is on the way
+  bool covered_ = false;    // the reader's word is armed and no bell has been heard since
+  unsigned bells_due_ = 0;  // the peer has taken a word of ours: its bell is on the way
   bool own_bell_rung_ = false;
   detail::Fd own_bell_;
   detail::Fd epoll_;

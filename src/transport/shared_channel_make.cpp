@@ -66,8 +66,10 @@ std::unique_ptr<ByteChannel> ByteChannel::over_socket(Fd socket, bool creator) {
   switch (os::recv_packet(socket.get(), std::as_writable_bytes(std::span(&packet, 1)), received)) {
     case os::Io::hung_up:
       throw EndOfFile("Connection: the peer hung up before the pipe was made");
-    case os::Io::would_block: throw DecodeError("Connection: the peer has not sent its memory");
-    case os::Io::done: break;
+    case os::Io::would_block:
+      throw DecodeError("Connection: the peer has not sent its memory");
+    case os::Io::done:
+      break;
   }
   if (received.size != sizeof packet || received.truncated || packet.kind != PacketKind::memory ||
       packet.message != transport::kChannelVersion || received.descriptors.size() != 1) {

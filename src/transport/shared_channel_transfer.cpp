@@ -1,4 +1,5 @@
-// How an end moves to another process: a message with its memory, its socket and whatever it has taken in.
+// How an end moves to another process: a message with its memory, its socket and whatever it has
+// taken in.
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -61,8 +62,8 @@ std::unique_ptr<SharedChannel> SharedChannel::adopt_end(detail::Decoder& from) {
   shm::Segment segment = adopt_segment(from.take_descriptor(from.read_raw<std::uint32_t>()));
   detail::Fd socket = from.take_descriptor(from.read_raw<std::uint32_t>());
 
-  // The size is believed only for a part whose rest is still to come; no more than has come is allocated for
-  // anything else.
+  // The size is believed only for a part whose rest is still to come; no more than has come is
+  // allocated for anything else.
   const auto read_message = [&from](bool whole) {
     Partial part;
     part.message.type = from.read_raw<std::uint32_t>();

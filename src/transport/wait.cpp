@@ -30,7 +30,8 @@ class Waiter {
   std::vector<std::size_t> wait(Deadline deadline) {
     // One thread's waits are of a kind more often than not.
     thread_local os::SpinBudget spin;
-    if (!sources_.empty() && !deadline.is_now()) (void)spin.spin([this] { return some_ready(); }, deadline);
+    if (!sources_.empty() && !deadline.is_now())
+      (void)spin.spin([this] { return some_ready(); }, deadline);
     long long slept_from = 0;
     for (;;) {
       const bool passed = deadline.passed();

@@ -112,8 +112,21 @@ TEST_F(ChannelTest, BothDirectionsAreIndependent) {
 
 TEST_F(ChannelTest, EverySizeAroundTheLimitsArrivesWhole) {
   const std::size_t whole = kRingBytes / 4;
-  std::vector<std::size_t> sizes{0, 1, 7, 8, 9, 4095, 4096, whole - 9, whole - 8, whole - 1, whole,
-                                 whole + 1, kRingBytes - 8, kRingBytes, kRingBytes + 1,
+  std::vector<std::size_t> sizes{0,
+                                 1,
+                                 7,
+                                 8,
+                                 9,
+                                 4095,
+                                 4096,
+                                 whole - 9,
+                                 whole - 8,
+                                 whole - 1,
+                                 whole,
+                                 whole + 1,
+                                 kRingBytes - 8,
+                                 kRingBytes,
+                                 kRingBytes + 1,
                                  3 * kRingBytes + 5};
   std::jthread sender([&] {
     for (unsigned round = 0; round < 5; ++round) {
@@ -213,8 +226,7 @@ TEST_F(ChannelTest, ClosingWakesSleepersOfBothKinds) {
     while (!near_->poll(Deadline::now())) std::this_thread::yield();
     near_.reset();
   });
-  EXPECT_THROW(
-      for (;;) send(*far_, std::string(50'000, 'x')), EndOfFile);
+  EXPECT_THROW(for (;;) send(*far_, std::string(50'000, 'x')), EndOfFile);
 }
 
 TEST_F(ChannelTest, DescriptorsArriveWithTheirMessage) {
@@ -410,8 +422,9 @@ TEST_F(ChannelTest, ATransferThatFailsChangesNothing) {
 
 TEST_F(ChannelTest, StashPartAndEarlyDescriptorsTravelAlong) {
   const Fd bell = os::make_event_fd();
-  // far sends more than the ring holds, with descriptors, then waits in the middle of a stream while
-  // near takes in some of it: which part is up to the scheduler, so all of it is checked at the end.
+  // far sends more than the ring holds, with descriptors, then waits in the middle of a stream
+  // while near takes in some of it: which part is up to the scheduler, so all of it is checked at
+  // the end.
   std::jthread other([&] {
     for (unsigned i = 0; i < 300; ++i) {
       std::vector<Fd> one;
@@ -477,7 +490,8 @@ TEST_F(ChannelTest, RandomBytesAreNotAnEnd) {
     Transfer bad;
     std::vector<std::byte> bytes(good.bytes.data(), good.bytes.data() + good.bytes.size());
     bytes.resize(random() % (bytes.size() + 1));
-    for (unsigned flips = 1 + static_cast<unsigned>(random() % 4); flips != 0 && !bytes.empty(); --flips) {
+    for (unsigned flips = 1 + static_cast<unsigned>(random() % 4); flips != 0 && !bytes.empty();
+         --flips) {
       bytes[random() % bytes.size()] = static_cast<std::byte>(random());
     }
     bad.bytes.append(bytes.data(), bytes.size());
@@ -541,16 +555,15 @@ class SpoiledChannelTest : public testing::Test {
               os::Io::done);
     segment_ = shm::Segment::adopt(packet.descriptors[0].duplicate(), kChannelBytes);
     auto [relay, reader_socket] = os::make_socket_pair();
-    EXPECT_EQ(os::send_packet(relay.get(), std::as_bytes(std::span(&header, 1)), packet.descriptors),
-              os::Io::done);
+    EXPECT_EQ(
+        os::send_packet(relay.get(), std::as_bytes(std::span(&header, 1)), packet.descriptors),
+        os::Io::done);
     reader_ = ByteChannel::over_socket(std::move(reader_socket), false);
     relay_ = std::move(relay);
     writer_socket_ = std::move(other);
   }
   std::byte* ring() { return segment_.data() + transport::kRingsOffset; }
-  shm::RingState& state() {
-    return reinterpret_cast<ChannelHeader*>(segment_.data())->rings[0];
-  }
+  shm::RingState& state() { return reinterpret_cast<ChannelHeader*>(segment_.data())->rings[0]; }
 
   shm::Segment segment_;
   Fd relay_, writer_socket_;

@@ -23,10 +23,10 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
  public:
   /// Two ends joined to each other in this process.
   [[nodiscard]] static std::pair<std::unique_ptr<ByteChannel>, std::unique_ptr<ByteChannel>> pair();
-  /// One end over a connected unix seqpacket socket, which becomes its doorbell. The creator makes the
-  /// shared memory and sends it as the next packet; the other end reads that packet here, so the caller
-  /// makes sure that the socket is readable first, and never waits for the peer.
-  /// \throws DecodeError when the packet is not what a creator sends, EndOfFile when the peer is gone
+  /// One end over a connected unix seqpacket socket, which becomes its doorbell. The creator makes
+  /// the shared memory and sends it as the next packet; the other end reads that packet here, so
+  /// the caller makes sure that the socket is readable first, and never waits for the peer. \throws
+  /// DecodeError when the packet is not what a creator sends, EndOfFile when the peer is gone
   [[nodiscard]] static std::unique_ptr<ByteChannel> over_socket(Fd socket, bool creator);
   /// Rebuilds the end that `hand_over` wrote.
   [[nodiscard]] static std::unique_ptr<ByteChannel> adopt(Decoder& from);
@@ -34,8 +34,8 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   /// Waits for room; what arrives meanwhile is kept for later `recv`s.
   /// \throws EndOfFile when the peer is gone
   virtual void send(const Outgoing& message) = 0;
-  /// As `send`, but never waits. Messages of up to 32 KiB fit whole; those beyond the ring never do.
-  /// \returns false, nothing sent, when there is not room for the whole message now
+  /// As `send`, but never waits. Messages of up to 32 KiB fit whole; those beyond the ring never
+  /// do. \returns false, nothing sent, when there is not room for the whole message now
   [[nodiscard]] virtual bool try_send(const Outgoing& message) = 0;
   /// \returns false when the deadline passed first
   /// \throws EndOfFile when the peer is gone and everything it sent has been received
@@ -46,20 +46,21 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   [[nodiscard]] virtual int fd() = 0;
 
   /// Writes all that `adopt` needs, descriptors (duplicated) and what had arrived early included.
-  /// This end stays usable, so that a transfer that fails changes nothing, until `handed_over` lets go of
-  /// it without a word to the peer. \throws NotSendable on a route that leads to nobody in particular
+  /// This end stays usable, so that a transfer that fails changes nothing, until `handed_over` lets
+  /// go of it without a word to the peer. \throws NotSendable on a route that leads to nobody in
+  /// particular
   virtual void hand_over(Encoder& to) = 0;
   virtual void handed_over() noexcept = 0;
   /// True after `handed_over` or `abandon`; any use then throws Closed.
   [[nodiscard]] virtual bool closed() const noexcept = 0;
-  /// For a forked child: closes this process's copies of the descriptors without a word to the peer,
-  /// even if another thread of the parent was inside a call at the fork. The object is then good for
-  /// nothing, and is left undestroyed.
+  /// For a forked child: closes this process's copies of the descriptors without a word to the
+  /// peer, even if another thread of the parent was inside a call at the fork. The object is then
+  /// good for nothing, and is left undestroyed.
   virtual void abandon() noexcept = 0;
 };
 
-/// For a forked child that shall keep only what it was passed: abandons every channel that this process had
-/// at the fork. While there is one thread, before anything is adopted.
+/// For a forked child that shall keep only what it was passed: abandons every channel that this
+/// process had at the fork. While there is one thread, before anything is adopted.
 TANDEM_EXPORT void abandon_all_channels() noexcept;
 
 }  // namespace tandem::detail

@@ -26,7 +26,8 @@ class TANDEM_EXPORT ConnectionEnd {
   ConnectionEnd& operator=(ConnectionEnd&&) noexcept = default;
   ~ConnectionEnd() = default;
 
-  /// The other side then receives what was sent before, and after it EndOfFile. May be called again.
+  /// The other side then receives what was sent before, and after it EndOfFile. May be called
+  /// again.
   void close() noexcept { core_.reset(); }
   /// True after close, and when this end was moved, or sent, elsewhere.
   [[nodiscard]] bool closed() const noexcept { return core_ == nullptr || core_->closed(); }
@@ -88,9 +89,9 @@ class ReceivingEnd : public ConnectionEnd {
     return open_core("poll_for").poll(Deadline::after(timeout));
   }
 
-  /// A descriptor for poll and epoll, level- or edge-triggered: readable when `recv` would not wait.
-  /// It belongs to this end; not to be read from. Made on first use; from then on each message
-  /// that finds the reader idle costs both sides a system call.
+  /// A descriptor for poll and epoll, level- or edge-triggered: readable when `recv` would not
+  /// wait. It belongs to this end; not to be read from. Made on first use; from then on each
+  /// message that finds the reader idle costs both sides a system call.
   [[nodiscard]] int fd() const { return open_core("fd").fd(); }
 
   // For the library: wait_any.

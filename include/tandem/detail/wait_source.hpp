@@ -6,8 +6,9 @@
 
 namespace tandem::detail {
 
-/// A waiter looks at `ready` for a while; then it arms all its sources, calls one heavy fence for all of
-/// them, looks at `ready` of each once more, sleeps until a `doorbell` is readable, and disarms.
+/// A waiter looks at `ready` for a while; then it arms all its sources, calls one heavy fence for
+/// all of them, looks at `ready` of each once more, sleeps until a `doorbell` is readable, and
+/// disarms.
 class TANDEM_EXPORT WaitSource {
  public:
   WaitSource() = default;
