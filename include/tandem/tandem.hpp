@@ -9,5 +9,7 @@
 #include "tandem/pipe.hpp"
 #include "tandem/queue.hpp"
 #include "tandem/sendable.hpp"
+#include "tandem/shared_memory.hpp"
+#include "tandem/sync.hpp"
 #include "tandem/version.hpp"
 #include "tandem/wait.hpp"

@@ -7,7 +7,7 @@
 #include "base/text.hpp"
 #include "os/check.hpp"
 #include "os/futex.hpp"
-#include "os/process_id.hpp"
+#include "os/thread_id.hpp"
 #include "os/robust_mutex.hpp"
 #include "shm/hand_over.hpp"
 #include "sync/object.hpp"
@@ -42,7 +42,7 @@ class SharedLock final : public detail::LockCore {
   explicit SharedLock(Object<LockState> object) noexcept : object_(std::move(object)) {}
 
   ~SharedLock() override {
-    if (owner().process() != os::process_id()) return;
+    if (owner().process() != ThreadId::mine().process()) return;
     // glibc and the kernel keep pointers to a robust mutex that is held: it must stay where it is.
     detail::log(LogLevel::warning, "Lock: the last handle of ", name(), " goes while it is held");
     object_.keep_mapped();

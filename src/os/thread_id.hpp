@@ -1,4 +1,4 @@
-// getpid and gettid without the system calls that glibc makes of them.
+// Which thread of which process this is, without the system calls that glibc makes of the question.
 #pragma once
 
 #include <sys/types.h>
@@ -13,19 +13,15 @@ extern constinit thread_local pid_t cached_thread_id;
 
 [[nodiscard]] pid_t ask_for_thread_id() noexcept;
 
-[[nodiscard]] inline pid_t process_id() noexcept { return cached_process_id; }
-[[nodiscard]] inline pid_t thread_id() noexcept {
-  return cached_thread_id != 0 ? cached_thread_id : ask_for_thread_id();
-}
-
 /// A thread of a process in one word; 0 is nobody.
 class ThreadId {
  public:
   constexpr ThreadId() noexcept = default;
   constexpr explicit ThreadId(std::uint64_t raw) noexcept : raw_(raw) {}
   [[nodiscard]] static ThreadId mine() noexcept {
-    return ThreadId(std::uint64_t{static_cast<std::uint32_t>(process_id())} << 32 |
-                    static_cast<std::uint32_t>(thread_id()));
+    const pid_t thread = cached_thread_id != 0 ? cached_thread_id : ask_for_thread_id();
+    return ThreadId(std::uint64_t{static_cast<std::uint32_t>(cached_process_id)} << 32 |
+                    static_cast<std::uint32_t>(thread));
   }
   [[nodiscard]] constexpr std::uint64_t raw() const noexcept { return raw_; }
   [[nodiscard]] constexpr pid_t process() const noexcept { return static_cast<pid_t>(raw_ >> 32); }

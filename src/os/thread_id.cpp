@@ -1,4 +1,4 @@
-#include "os/process_id.hpp"
+#include "os/thread_id.hpp"
 
 #include <pthread.h>
 #include <sys/syscall.h>
