@@ -63,8 +63,7 @@ class Queue {
   /// \param maxsize most items waiting; 0 = no limit
   /// \throws SystemError when there is no shared memory or descriptor left
   explicit Queue(std::size_t maxsize = 0) : Queue(QueueOptions{.maxsize = maxsize}) {}
-  explicit Queue(QueueOptions options)
-      : core_(detail::ByteQueue::create(options, detail::fingerprint<T>())) {}
+  explicit Queue(QueueOptions options) : Queue(options, detail::QueueKind::plain) {}
 
   /// Adds an item; waits for room where the queue is bounded (or buffer_bytes is used up).
   /// \throws ShutDown, Closed; what encoding `value` throws, and then nothing was put
@@ -209,11 +208,16 @@ class Queue {
   // For the library: crossing to another process.
   void save(detail::Encoder& to) const { core_->hand_over(to); }
   [[nodiscard]] static Queue detail_decode(detail::Decoder& from) {
-    return Queue(detail::ByteQueue::adopt(from, detail::fingerprint<T>()));
+    return Queue(
+        detail::ByteQueue::adopt(from, detail::fingerprint<T>(), detail::QueueKind::plain));
   }
 
  protected:
+  Queue(const QueueOptions& options, detail::QueueKind kind)
+      : core_(detail::ByteQueue::create(options, detail::fingerprint<T>(), kind)) {}
   explicit Queue(std::shared_ptr<detail::ByteQueue> core) : core_(std::move(core)) {}
+
+  [[nodiscard]] detail::ByteQueue& core() const noexcept { return *core_; }
 
  private:
   bool put_before(const T& value, detail::Deadline deadline) {
@@ -229,6 +233,44 @@ class Queue {
   std::shared_ptr<detail::ByteQueue> core_;
 };
 
+/// A Queue that knows when everything put into it has been dealt with.
+///
+/// Every item that is taken must be finished with `task_done` by the process that took it. `join`
+/// waits until nothing waits and nothing is unfinished. An item put before the `task_done` of the
+/// item that led to it is always waited for.
+template <class T>
+class JoinableQueue : public Queue<T> {
+ public:
+  /// As for Queue.
+  explicit JoinableQueue(std::size_t maxsize = 0)
+      : JoinableQueue(QueueOptions{.maxsize = maxsize}) {}
+  explicit JoinableQueue(QueueOptions options) : Queue<T>(options, detail::QueueKind::joinable) {}
+
+  /// One item that this process took is dealt with. \throws Error when called more often than it
+  /// took
+  void task_done() { this->core().task_done(); }
+  /// Waits until everything is dealt with.
+  /// \throws OwnerDied naming a process that died with items it had taken and not finished: those
+  /// count
+  ///         as finished from then on, so that one caller is told once and a further join can
+  ///         succeed
+  void join() { (void)this->core().join(detail::Deadline::never()); }
+  /// \returns false when something was unfinished
+  template <class Rep, class Period>
+  [[nodiscard]] bool join_for(std::chrono::duration<Rep, Period> timeout) {
+    return this->core().join(detail::Deadline::after(timeout));
+  }
+
+  // For the library: crossing to another process.
+  [[nodiscard]] static JoinableQueue detail_decode(detail::Decoder& from) {
+    return JoinableQueue(
+        detail::ByteQueue::adopt(from, detail::fingerprint<T>(), detail::QueueKind::joinable));
+  }
+
+ private:
+  explicit JoinableQueue(std::shared_ptr<detail::ByteQueue> core) : Queue<T>(std::move(core)) {}
+};
+
 /// The least that a queue can be: no feeder thread and no limit in items; `put` waits for room in
 /// the shared memory.
 template <class T>
@@ -240,7 +282,8 @@ class SimpleQueue {
   using TandemHandle = void;
 
   SimpleQueue()
-      : core_(detail::ByteQueue::create(QueueOptions{}, detail::fingerprint<T>(), false)) {}
+      : core_(detail::ByteQueue::create(QueueOptions{}, detail::fingerprint<T>(),
+                                        detail::QueueKind::simple)) {}
 
   /// \throws Closed; what encoding `value` throws
   void put(const T& value) {
@@ -260,7 +303,8 @@ class SimpleQueue {
   // For the library: crossing to another process.
   void save(detail::Encoder& to) const { core_->hand_over(to); }
   [[nodiscard]] static SimpleQueue detail_decode(detail::Decoder& from) {
-    return SimpleQueue(detail::ByteQueue::adopt(from, detail::fingerprint<T>()));
+    return SimpleQueue(
+        detail::ByteQueue::adopt(from, detail::fingerprint<T>(), detail::QueueKind::simple));
   }
 
  private:

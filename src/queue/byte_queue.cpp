@@ -43,9 +43,15 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
   [[nodiscard]] bool join_thread(Deadline deadline) override;
   void cancel_join_thread() override { feeder_.set_joined_at_end(false); }
   void shutdown(bool immediate) override;
+  void task_done() override;
+  [[nodiscard]] bool join(Deadline deadline) override;
   [[nodiscard]] const std::string& name() const override { return ring_.name(); }
 
-  void check_type(std::uint32_t type) const { ring_.check_type(type); }
+  void check_type(std::uint32_t type, QueueKind kind) const { ring_.check_type(type, kind); }
+  void after_fork_in_child() {
+    if (ring_.kind() == QueueKind::joinable) ring_.takers().forget_own_slot();
+    feeder_.after_fork_in_child();
+  }
   [[nodiscard]] Feeder& feeder() noexcept { return feeder_; }
   [[nodiscard]] const Fd& fd() const noexcept { return ring_.fd(); }
 
@@ -59,6 +65,7 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
   RingQueue ring_;
   Feeder feeder_;
   std::atomic<bool> closed_{false};
+  std::atomic<std::uint32_t> deferred_{0};  // task_done that waits for the feeder
 };
 
 /// The queues of this process: one core each, however many handles. Never destroyed, because queues
@@ -70,21 +77,22 @@ class Registry {
     return registry;
   }
 
-  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, std::uint32_t type) {
+  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, std::uint32_t type,
+                                                         QueueKind kind) {
     const std::lock_guard lock(mutex_);
     const os::FileIdentity identity = os::identity(fd);
     if (const auto found = queues_.find(identity); found != queues_.end()) {
       if (auto queue = found->second.lock()) {
-        queue->check_type(type);
+        queue->check_type(type, kind);
         return queue;
       }
     }
-    return add(std::make_shared<SharedQueue>(std::move(fd), type));
+    return add(std::make_shared<SharedQueue>(std::move(fd), type, kind));
   }
   [[nodiscard]] std::shared_ptr<SharedQueue> make(const QueueOptions& options, std::uint32_t type,
-                                                  bool feeder) {
+                                                  QueueKind kind) {
     const std::lock_guard lock(mutex_);
-    return add(std::make_shared<SharedQueue>(options, type, feeder));
+    return add(std::make_shared<SharedQueue>(options, type, kind));
   }
 
   /// At the end of the process: what was put is delivered, or it is said what is not.
@@ -133,7 +141,7 @@ class Registry {
   }
   void after_fork(bool in_child) {
     for (const auto& queue : held_) {
-      in_child ? queue->feeder().after_fork_in_child() : queue->feeder().after_fork_in_parent();
+      in_child ? queue->after_fork_in_child() : queue->feeder().after_fork_in_parent();
     }
     const auto held = std::move(held_);
     held_.clear();
@@ -157,7 +165,8 @@ void SharedQueue::hand_over(Encoder& to) {
 
 bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
   check_not_closed("Queue::put");
-  if (!ring_.has_feeder() || ring_.maxsize() != 0) return ring_.put(message, deadline);
+  if (ring_.kind() == QueueKind::simple || ring_.maxsize() != 0)
+    return ring_.put(message, deadline);
   if (feeder_.items() == 0 && ring_.fits_whole(message.bytes.size()) &&
       ring_.put_if_free(message)) {
     return true;
@@ -170,7 +179,7 @@ void SharedQueue::put_many(const Batch& batch) {
   check_not_closed("Queue::put_many");
   std::span<const std::byte> records = batch.records();
   std::size_t items = batch.items();
-  const bool waits = !ring_.has_feeder() || ring_.maxsize() != 0;
+  const bool waits = ring_.kind() == QueueKind::simple || ring_.maxsize() != 0;
   while (!records.empty()) {
     RingQueue::Moved moved;
     if (waits) {
@@ -214,16 +223,49 @@ void SharedQueue::shutdown(bool immediate) {
   ring_.shutdown(immediate);
 }
 
+void SharedQueue::task_done() {
+  check_not_closed("JoinableQueue::task_done");
+  const bool now = feeder_.items() == 0;
+  if (now ? !ring_.takers().finish_one()
+          : ring_.takers().held() <= deferred_.load(std::memory_order_relaxed)) {
+    throw Error(concat("JoinableQueue::task_done on ", ring_.name(),
+                       ": called more often than this process has taken items"));
+  }
+  if (now) return;
+  // What this process has put on account of the item must count before the item is finished.
+  deferred_.fetch_add(1, std::memory_order_relaxed);
+  feeder_.when_moved([this] {
+    (void)ring_.takers().finish_one();
+    deferred_.fetch_sub(1, std::memory_order_relaxed);
+  });
+}
+
+bool SharedQueue::join(Deadline deadline) {
+  check_not_closed("JoinableQueue::join");
+  Takers& takers = ring_.takers();
+  for (;;) {
+    const std::uint32_t seen = takers.changes();
+    if (const auto loss = takers.report_loss()) {
+      throw OwnerDied(concat("JoinableQueue::join on ", ring_.name(), ": process ",
+                             loss->pid == 0 ? "(unknown)" : std::to_string(loss->pid),
+                             " died with ", std::to_string(loss->items), " unfinished items"));
+    }
+    if (feeder_.items() == 0 && ring_.finished()) return true;
+    if (deadline.passed()) return false;
+    takers.wait_for_change(seen, deadline);
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::uint32_t type,
-                                             bool feeder) {
-  return Registry::instance().make(options, type, feeder);
+                                             QueueKind kind) {
+  return Registry::instance().make(options, type, kind);
 }
 
-std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type) {
+std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type, QueueKind kind) {
   return Registry::instance().find_or_add(from.take_descriptor(from.read_raw<std::uint32_t>()),
-                                          type);
+                                          type, kind);
 }
 
 }  // namespace tandem::detail

@@ -89,6 +89,16 @@ bool Feeder::add_records(std::span<const std::byte> records, std::size_t items, 
   return true;
 }
 
+void Feeder::when_moved(std::function<void()> work) {
+  std::unique_lock lock(mutex_);
+  if (items() != 0) {
+    when_moved_.push_back(std::move(work));
+    return;
+  }
+  lock.unlock();
+  work();
+}
+
 bool Feeder::flush(Deadline deadline) {
   std::unique_lock lock(mutex_);
   while (items_.load(std::memory_order_relaxed) != 0) {
@@ -124,6 +134,10 @@ void Feeder::run() {
     lock.lock();
     items_.fetch_sub(lost, std::memory_order_release);
     bytes_ -= block.bytes();
+    // What is added meanwhile only makes them later than need be.
+    if (blocks_.empty()) {
+      for (const auto& work : std::exchange(when_moved_, {})) work();
+    }
     changed_.notify_all();
   }
 }
@@ -147,6 +161,7 @@ void Feeder::move(const Block& block, std::size_t& moved_items) {
 
 void Feeder::after_fork_in_child() {
   blocks_.clear();
+  when_moved_.clear();
   bytes_ = 0;
   running_ = false;
   items_.store(0, std::memory_order_relaxed);

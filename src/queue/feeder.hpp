@@ -10,8 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <vector>
 
 #include "queue/ring_queue.hpp"
 #include "tandem/detail/batch.hpp"
@@ -33,6 +35,9 @@ class Feeder {
   /// Adds records, which are `items` messages, as `add` does.
   [[nodiscard]] bool add_records(std::span<const std::byte> records, std::size_t items,
                                  Deadline deadline, std::shared_ptr<void> owner);
+  /// Runs `work` once everything that was added before has been moved: here if that is so already,
+  /// else on the thread.
+  void when_moved(std::function<void()> work);
   /// \returns false when something was left at the deadline
   [[nodiscard]] bool flush(Deadline deadline);
   /// Whether the process should wait for it at its end.
@@ -73,9 +78,10 @@ class Feeder {
   RingQueue& queue_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Block> blocks_;  // guarded by mutex_
-  std::size_t bytes_ = 0;     // guarded by mutex_
-  bool running_ = false;      // guarded by mutex_
+  std::deque<Block> blocks_;                       // guarded by mutex_
+  std::size_t bytes_ = 0;                          // guarded by mutex_
+  bool running_ = false;                           // guarded by mutex_
+  std::vector<std::function<void()>> when_moved_;  // guarded by mutex_
   std::atomic<std::size_t> items_{0};
   std::atomic<bool> joined_at_end_{true};
 };

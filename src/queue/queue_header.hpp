@@ -6,6 +6,7 @@
 
 #include "os/domain.hpp"
 #include "os/robust_mutex.hpp"
+#include "queue/takers.hpp"
 #include "shm/ring.hpp"
 
 namespace tandem::detail {
@@ -22,8 +23,8 @@ struct QueueHeader {
   std::uint64_t capacity;  // of the ring, in bytes
   std::uint64_t maxsize;   // items; 0 = no limit
   std::uint64_t buffer_bytes;
-  std::uint32_t id;      // for the name in messages
-  std::uint32_t feeder;  // 1: an unbounded put never waits for the ring
+  std::uint32_t id;    // for the name in messages
+  std::uint32_t kind;  // QueueKind
   os::Domain domain;
 
   alignas(64) os::RobustMutex put_lock;
@@ -33,10 +34,12 @@ struct QueueHeader {
   alignas(64) os::RobustMutex get_lock;
 
   shm::RingState ring;
+  JoinState join;
 };
 static_assert(alignof(QueueHeader) == 64 && offsetof(QueueHeader, put_lock) == 64 &&
               offsetof(QueueHeader, get_lock) == 128 && offsetof(QueueHeader, ring) == 192 &&
-              sizeof(QueueHeader) == 384 && sizeof(QueueHeader) <= QueueHeader::kDataOffset);
+              offsetof(QueueHeader, join) == 384 &&
+              sizeof(QueueHeader) <= QueueHeader::kDataOffset);
 
 /// RingState::state of a queue.
 enum class QueueState : std::uint32_t {

@@ -67,6 +67,9 @@ class RingQueue::Hold {
     held_ = acquired != Acquired::no;
     if (acquired == Acquired::owner_died) {
       queue_.header_->put_lock_kept.store(0, std::memory_order_relaxed);
+      if (queue_.takers_ && &mutex_ == &queue_.header_->get_lock) {
+        queue_.takers_->settle(queue_.ring_.head());
+      }
       os::futex_wake_all(queue_.ring_.state().reader_parked);
       os::futex_wake_all(queue_.ring_.state().writer_parked);
     }
@@ -94,7 +97,7 @@ class RingQueue::Keep {
   std::uint32_t before_;  // a stream that waits for room keeps it all the while
 };
 
-RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, bool feeder) {
+RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind) {
   const std::size_t capacity = shm::Ring::capacity_for(options.ring_bytes);
   const std::uint32_t id = std::random_device()();
   shm::Segment segment = shm::Segment::create(name_of(id), QueueHeader::kDataOffset + capacity);
@@ -105,7 +108,7 @@ RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, bool feede
   header->maxsize = options.maxsize;
   header->buffer_bytes = options.buffer_bytes;
   header->id = id;
-  header->feeder = feeder ? 1 : 0;
+  header->kind = static_cast<std::uint32_t>(kind);
   header->domain = os::own_domain();
   header->put_lock.init(false);
   header->get_lock.init(false);
@@ -113,7 +116,7 @@ RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, bool feede
   map_header(std::move(segment));
 }
 
-RingQueue::RingQueue(Fd fd, std::uint32_t type) {
+RingQueue::RingQueue(Fd fd, std::uint32_t type, QueueKind kind) {
   shm::Segment segment = shm::Segment::adopt(std::move(fd), QueueHeader::kDataOffset);
   const auto& header = *std::launder(reinterpret_cast<const QueueHeader*>(segment.data()));
   const auto refuse = [](const char* why) {
@@ -129,7 +132,7 @@ RingQueue::RingQueue(Fd fd, std::uint32_t type) {
     refuse("is damaged");
   }
   map_header(std::move(segment));
-  check_type(type);
+  check_type(type, kind);
 }
 
 void RingQueue::map_header(shm::Segment segment) {
@@ -138,14 +141,34 @@ void RingQueue::map_header(shm::Segment segment) {
   ring_ = shm::Ring(&header_->ring, segment_.data() + QueueHeader::kDataOffset, header_->capacity);
   maxsize_ = header_->maxsize;
   buffer_bytes_ = header_->buffer_bytes;
-  feeder_ = header_->feeder != 0;
+  kind_ = static_cast<QueueKind>(header_->kind);
+  if (kind_ == QueueKind::joinable) takers_.emplace(header_->join);
   type_ = header_->type;
   name_ = name_of(header_->id);
 }
 
-void RingQueue::check_type(std::uint32_t type) const {
-  if (type_ != type) {
-    throw DecodeError(concat("Queue on ", name_, ": received as a queue of another element type"));
+void RingQueue::check_type(std::uint32_t type, QueueKind kind) const {
+  const auto refuse = [&](const char* what) {
+    throw DecodeError(concat("Queue on ", name_, ": received as ", what));
+  };
+  if (type_ != type) refuse("a queue of another element type");
+  // A joinable queue may be used by those who need no more than a queue.
+  if (kind_ != kind && !(kind == QueueKind::plain && kind_ == QueueKind::joinable)) {
+    refuse("another kind of queue (Queue, SimpleQueue, JoinableQueue)");
+  }
+}
+
+Takers& RingQueue::takers() {
+  if (!takers_) throw Error(concat("Queue on ", name_, ": only a JoinableQueue can be joined"));
+  return *takers_;
+}
+
+bool RingQueue::finished() const noexcept {
+  for (;;) {
+    const Cursor tail = ring_.tail();
+    const Cursor head = ring_.head();
+    if (head.position() != tail.position() || !takers_->none_held()) return false;
+    if (ring_.head() == head && ring_.tail() == tail) return true;
   }
 }
 
@@ -166,8 +189,20 @@ void RingQueue::advance_tail(Cursor tail) {
   wake(ring_.state().reader_parked);
 }
 
-void RingQueue::advance_head(Cursor head) {
-  ring_.consume(head);
+// Held: get_lock. What is passed has been copied out, and from here on is this process's.
+void RingQueue::advance_head(Cursor from, std::size_t bytes, std::uint32_t items) {
+  if (takers_ && items != 0) takers_->take(from, items);
+  ring_.consume(from.advanced(bytes, items));
+  if (takers_ && items != 0) takers_->taken(items);
+  wake(ring_.state().writer_parked);
+}
+
+// Held: get_lock. The rest of a message whose beginning went with a consumer that died.
+void RingQueue::skip(RecordHeader header) {
+  const bool last = header.kind() == RecordKind::last;
+  // Before, so that a join never sees it neither waiting nor lost.
+  if (takers_ && last) takers_->lose_one();
+  ring_.consume(ring_.head().advanced(record_bytes(header.size()), last ? 1 : 0));
   wake(ring_.state().writer_parked);
 }
 
@@ -368,11 +403,9 @@ bool RingQueue::next_record(RecordHeader& header, Deadline deadline) {
       case RecordKind::whole:
       case RecordKind::first:
         return true;
-      case RecordKind::more:  // its beginning went with a consumer that died
-        advance_head(head.advanced(record_bytes(header.size()), 0));
-        break;
+      case RecordKind::more:
       case RecordKind::last:
-        advance_head(head.advanced(record_bytes(header.size()), 1));
+        skip(header);
         break;
       default:
         throw DecodeError(concat("Queue::get on ", name_,
@@ -399,7 +432,7 @@ bool RingQueue::get(Incoming& into, Deadline deadline) {
       into.size = header.size();
       into.type = header.type;
     }
-    advance_head(head.advanced(record_bytes(header.size()), 1));
+    advance_head(head, record_bytes(header.size()), 1);
     if (place == nullptr) [[unlikely]] {
       throw DecodeError(concat("Queue::get on ", name_, ": an item of ",
                                std::to_string(header.size()),
@@ -426,7 +459,7 @@ std::size_t RingQueue::get_records(Batch& into, std::size_t at_most, Deadline de
   } while (items < at_most && bytes < kMostTaken && ring_.peek(next, header) &&
            header.kind() == RecordKind::whole);
   ring_.read_records(head, into.extend(bytes, items), bytes);
-  advance_head(next);
+  advance_head(head, bytes, static_cast<std::uint32_t>(items));
   return items;
 }
 
@@ -465,8 +498,8 @@ bool RingQueue::get_stream(Incoming& into, RecordHeader header) {
     done += n;
     skip = 0;
     const bool last = header.kind() == RecordKind::last;
-    head = head.advanced(record_bytes(header.size()), last ? 1 : 0);
-    advance_head(head);
+    advance_head(head, record_bytes(header.size()), last ? 1 : 0);
+    head = ring_.head();
     if (last) break;
 
     // From here on the message is finished, past the caller's deadline if need be.

@@ -11,11 +11,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "os/spin.hpp"
 #include "queue/queue_header.hpp"
+#include "queue/takers.hpp"
 #include "shm/segment.hpp"
 #include "tandem/detail/batch.hpp"
 #include "tandem/detail/byte_queue.hpp"
@@ -24,9 +26,9 @@ namespace tandem::detail {
 
 class RingQueue {
  public:
-  RingQueue(const QueueOptions& options, std::uint32_t type, bool feeder);
+  RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind = QueueKind::simple);
   /// \throws DecodeError when the segment is no queue of this type, or of another user's
-  RingQueue(Fd segment, std::uint32_t type);
+  RingQueue(Fd segment, std::uint32_t type, QueueKind kind = QueueKind::simple);
 
   /// Largest message that goes into the ring as one record.
   [[nodiscard]] std::size_t most_whole() const noexcept { return ring_.most_whole(); }
@@ -53,15 +55,20 @@ class RingQueue {
   [[nodiscard]] bool get(Incoming& into, Deadline deadline);
   void shutdown(bool immediate);
 
+  /// Of a joinable queue. \throws Error of another
+  [[nodiscard]] Takers& takers();
+  /// Whether nothing waits and nobody holds anything.
+  [[nodiscard]] bool finished() const noexcept;
+
   [[nodiscard]] std::size_t items() const noexcept { return ring_.items(); }
   [[nodiscard]] std::size_t maxsize() const noexcept { return maxsize_; }
   [[nodiscard]] std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
-  [[nodiscard]] bool has_feeder() const noexcept { return feeder_; }
+  [[nodiscard]] QueueKind kind() const noexcept { return kind_; }
   [[nodiscard]] bool empty() const noexcept { return ring_.empty(); }
   [[nodiscard]] const Fd& fd() const noexcept { return segment_.fd(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   /// \throws DecodeError
-  void check_type(std::uint32_t type) const;
+  void check_type(std::uint32_t type, QueueKind kind) const;
   /// \throws ShutDown
   void check_open(const char* call) const;
 
@@ -88,7 +95,8 @@ class RingQueue {
   [[nodiscard]] bool get_stream(Incoming& into, shm::RecordHeader first);
   [[nodiscard]] bool stream_broke_off(shm::Cursor head);
   void advance_tail(shm::Cursor tail);
-  void advance_head(shm::Cursor head);
+  void advance_head(shm::Cursor from, std::size_t bytes, std::uint32_t items);
+  void skip(shm::RecordHeader header);
   void wake(os::FutexWord& parked);
   void map_header(shm::Segment segment);
   [[noreturn]] void throw_shut_down(const char* call) const;
@@ -99,7 +107,8 @@ class RingQueue {
   // Copies: what another process may overwrite is not asked twice.
   std::size_t maxsize_ = 0;
   std::size_t buffer_bytes_ = 0;
-  bool feeder_ = false;
+  QueueKind kind_ = QueueKind::plain;
+  std::optional<Takers> takers_;  // of a joinable queue
   std::uint32_t type_ = 0;
   std::string name_;
   os::SpinBudget room_spin_;  // guarded by put_lock

@@ -66,7 +66,7 @@ void run_and_kill(Body body) {
 }
 
 TEST(RingQueueTest, KeepsOrderAndBoundaries) {
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   EXPECT_TRUE(put(queue, "one"));
   EXPECT_TRUE(put(queue, ""));
   EXPECT_TRUE(put(queue, std::string("t\0o", 3)));
@@ -78,7 +78,7 @@ TEST(RingQueueTest, KeepsOrderAndBoundaries) {
 }
 
 TEST(RingQueueTest, TimeoutsWaitAtLeastAsLongAsAsked) {
-  RingQueue queue({.maxsize = 1}, kType, false);
+  RingQueue queue({.maxsize = 1}, kType);
   auto start = std::chrono::steady_clock::now();
   EXPECT_EQ(get(queue, Deadline::after(30ms)), std::nullopt);
   EXPECT_GE(std::chrono::steady_clock::now() - start, 30ms);
@@ -92,7 +92,7 @@ TEST(RingQueueTest, TimeoutsWaitAtLeastAsLongAsAsked) {
 }
 
 TEST(RingQueueTest, BoundedByBytesToo) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   std::size_t count = 0;
   while (put(queue, std::string(120, 'x'), Deadline::now())) ++count;
   EXPECT_EQ(count, 4096U / 128);
@@ -101,7 +101,7 @@ TEST(RingQueueTest, BoundedByBytesToo) {
 }
 
 TEST(RingQueueTest, LargeMessagesStreamThroughASmallRing) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   const std::string big = long_text(1'000'003);
   std::thread writer([&] {
     EXPECT_TRUE(put(queue, "before"));
@@ -116,12 +116,12 @@ TEST(RingQueueTest, LargeMessagesStreamThroughASmallRing) {
 }
 
 TEST(RingQueueTest, ATryPutThatWouldStreamSaysSo) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   EXPECT_THROW((void)put(queue, long_text(5000), Deadline::now()), Error);
 }
 
 TEST(RingQueueTest, ATimedStreamThatNobodyReadsIsTakenBack) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   EXPECT_FALSE(put(queue, long_text(50'000), Deadline::after(20ms)));
   EXPECT_EQ(queue.items(), 0U);
   std::thread writer([&] { EXPECT_TRUE(put(queue, "next")); });
@@ -130,7 +130,7 @@ TEST(RingQueueTest, ATimedStreamThatNobodyReadsIsTakenBack) {
 }
 
 TEST(RingQueueTest, AnItemTheReaderHasNoPlaceForIsDroppedWithAnError) {
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   EXPECT_TRUE(put(queue, "too long for eight"));
   EXPECT_TRUE(put(queue, "fits"));
   std::byte room[8];
@@ -143,7 +143,7 @@ TEST(RingQueueTest, AnItemTheReaderHasNoPlaceForIsDroppedWithAnError) {
 }
 
 TEST(RingQueueTest, AnAllocationThatFailsLeavesTheItem) {
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   EXPECT_TRUE(put(queue, "precious"));
   Incoming into;
   into.grow = [](Incoming&, std::size_t) -> std::byte* { throw std::bad_alloc(); };
@@ -155,7 +155,7 @@ TEST(RingQueueTest, ThreadsGetEveryItemOnceAndInEachProducersOrder) {
   constexpr int kProducers = 3;
   constexpr int kConsumers = 3;
   constexpr int kEach = test::kTsan ? 3'000 : 30'000;
-  RingQueue queue({.ring_bytes = 8192}, kType, false);
+  RingQueue queue({.ring_bytes = 8192}, kType);
   std::vector<std::vector<std::pair<int, int>>> got(kConsumers);
   std::vector<std::thread> threads;
   for (int p = 0; p < kProducers; ++p) {
@@ -199,7 +199,7 @@ TEST(RingQueueTest, ThreadsGetEveryItemOnceAndInEachProducersOrder) {
 }
 
 TEST(RingQueueTest, AConsumerKilledWhileItWaitsHoldsUpNobody) {
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   run_and_kill([&](auto ready) {
     ready();
     (void)get(queue, Deadline::never());
@@ -209,7 +209,7 @@ TEST(RingQueueTest, AConsumerKilledWhileItWaitsHoldsUpNobody) {
 }
 
 TEST(RingQueueTest, AProducerKilledWhileItWaitsForRoomCostsNoRoom) {
-  RingQueue queue({.maxsize = 1}, kType, false);
+  RingQueue queue({.maxsize = 1}, kType);
   EXPECT_TRUE(put(queue, "first"));
   run_and_kill([&](auto ready) {
     ready();
@@ -222,7 +222,7 @@ TEST(RingQueueTest, AProducerKilledWhileItWaitsForRoomCostsNoRoom) {
 }
 
 TEST(RingQueueTest, AStreamIsDroppedWhenItsWriterDies) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   run_and_kill([&](auto ready) {
     ready();
     (void)put(queue, long_text(1'000'000), Deadline::never());  // stops when the ring is full
@@ -233,7 +233,7 @@ TEST(RingQueueTest, AStreamIsDroppedWhenItsWriterDies) {
 }
 
 TEST(RingQueueTest, AReaderInsideAStreamGoesOnWhenItsWriterDies) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   std::optional<std::string> got;
   std::thread reader;
   run_and_kill([&](auto ready) {
@@ -247,7 +247,7 @@ TEST(RingQueueTest, AReaderInsideAStreamGoesOnWhenItsWriterDies) {
 }
 
 TEST(RingQueueTest, AReaderKilledInsideAStreamTakesThatMessageAlong) {
-  RingQueue queue({.ring_bytes = 4096}, kType, false);
+  RingQueue queue({.ring_bytes = 4096}, kType);
   const std::string big = long_text(300'000);
   std::thread writer([&] {
     EXPECT_TRUE(put(queue, big));
@@ -276,7 +276,7 @@ TEST(RingQueueTest, AReaderKilledInsideAStreamTakesThatMessageAlong) {
 }
 
 TEST(RingQueueTest, ShutdownDrainsThenThrows) {
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   EXPECT_TRUE(put(queue, "last"));
   queue.shutdown(false);
   EXPECT_THROW((void)put(queue, "late"), ShutDown);
@@ -287,7 +287,7 @@ TEST(RingQueueTest, ShutdownDrainsThenThrows) {
 }
 
 TEST(RingQueueTest, ImmediateShutdownLosesWhatIsThere) {
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   EXPECT_TRUE(put(queue, "lost"));
   queue.shutdown(true);
   EXPECT_THROW((void)get(queue), ShutDown);
@@ -296,8 +296,8 @@ TEST(RingQueueTest, ImmediateShutdownLosesWhatIsThere) {
 }
 
 TEST(RingQueueTest, ShutdownEndsEveryWait) {
-  RingQueue full({.maxsize = 1}, kType, false);
-  RingQueue empty({}, kType, false);
+  RingQueue full({.maxsize = 1}, kType);
+  RingQueue empty({}, kType);
   EXPECT_TRUE(put(full, "x"));
   std::vector<std::thread> waiting;
   for (int i = 0; i < 3; ++i) {
@@ -312,7 +312,7 @@ TEST(RingQueueTest, ShutdownEndsEveryWait) {
 TEST(RingQueueTest, AnotherSegmentIsRefused) {
   EXPECT_THROW(RingQueue(shm::Segment::create("not-a-queue", 8192).fd().duplicate(), kType),
                DecodeError);
-  RingQueue queue({}, kType, false);
+  RingQueue queue(QueueOptions{}, kType);
   EXPECT_THROW(RingQueue(queue.fd().duplicate(), kType + 1), DecodeError);
   RingQueue same(queue.fd().duplicate(), kType);
   EXPECT_TRUE(put(queue, "seen by both"));

@@ -26,6 +26,12 @@ struct QueueOptions {
 
 namespace detail {
 
+enum class QueueKind : std::uint32_t {
+  plain = 0,
+  simple = 1,    // no feeder: put waits for room in the ring
+  joinable = 2,  // counts what was taken and not finished
+};
+
 class Decoder;
 class Encoder;
 
@@ -39,9 +45,11 @@ class TANDEM_EXPORT ByteQueue {
 
   /// \param type fingerprint of the element type, checked wherever the queue is opened
   [[nodiscard]] static std::shared_ptr<ByteQueue> create(const QueueOptions& options,
-                                                         std::uint32_t type, bool feeder = true);
-  /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a queue of this type
-  [[nodiscard]] static std::shared_ptr<ByteQueue> adopt(Decoder& from, std::uint32_t type);
+                                                         std::uint32_t type, QueueKind kind);
+  /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a queue of this type and
+  /// kind
+  [[nodiscard]] static std::shared_ptr<ByteQueue> adopt(Decoder& from, std::uint32_t type,
+                                                        QueueKind kind);
   virtual void hand_over(Encoder& to) = 0;
 
   /// \returns false when there was no room until the deadline
@@ -63,6 +71,12 @@ class TANDEM_EXPORT ByteQueue {
   [[nodiscard]] virtual bool join_thread(Deadline deadline) = 0;
   virtual void cancel_join_thread() = 0;
   virtual void shutdown(bool immediate) = 0;
+
+  /// One item that this process took is finished. \throws Error when it holds none
+  virtual void task_done() = 0;
+  /// \returns false when something was unfinished at the deadline
+  /// \throws OwnerDied when a process died that held unfinished items; told once
+  [[nodiscard]] virtual bool join(Deadline deadline) = 0;
   [[nodiscard]] virtual const std::string& name() const = 0;
 };
 
