@@ -297,7 +297,7 @@ TEST(RingQueueTest, ImmediateShutdownLosesWhatIsThere) {
 
 TEST(RingQueueTest, ShutdownEndsEveryWait) {
   RingQueue full({.maxsize = 1}, kType);
-  RingQueue empty({}, kType);
+  RingQueue empty(QueueOptions{}, kType);
   EXPECT_TRUE(put(full, "x"));
   std::vector<std::thread> waiting;
   for (int i = 0; i < 3; ++i) {
