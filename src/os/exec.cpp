@@ -163,8 +163,8 @@ void kill_and_reap(pid_t pid) noexcept {
   static_cast<void>(retry([&] { return ::waitpid(pid, nullptr, 0); }));
 }
 
-void at_fork(void (*prepare)(), void (*parent)(), void (*child)()) {
-  if (const int error = ::pthread_atfork(prepare, parent, child)) {
+void at_fork(void (*before)(), void (*after_in_parent)(), void (*after_in_child)()) {
+  if (const int error = ::pthread_atfork(before, after_in_parent, after_in_child)) {
     throw_error(error, "pthread_atfork");
   }
 }
@@ -173,14 +173,22 @@ detail::Fd open_null() {
   return detail::Fd(check(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null"));
 }
 
-void replace_stdin(const detail::Fd& null) {
+void replace_stdin(detail::Fd null) {
+  const int flags = ::fcntl(STDIN_FILENO, F_GETFD);
   if (null.get() == STDIN_FILENO) {
-    check(::fcntl(STDIN_FILENO, F_SETFD, 0), "fcntl stdin");
-  } else {
+    check(::fcntl(null.release(), F_SETFD, 0), "fcntl stdin");
+  } else if (flags == -1 || (flags & FD_CLOEXEC) == 0) {
     check(::dup2(null.get(), STDIN_FILENO), "dup2 stdin");
-  }
+  }  // else stdin was closed, and its number is that of a descriptor in use
   ::__fpurge(stdin);
   std::clearerr(stdin);
+}
+
+void fill_standard_streams() {
+  for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
+    // The lowest free number is this one: those below it are taken.
+    if (::fcntl(stream, F_GETFD) == -1) check(::open("/dev/null", O_RDWR), "open /dev/null");
+  }
 }
 
 void unblock_all_signals() {

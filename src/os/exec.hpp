@@ -29,13 +29,15 @@ struct ChildProcess {
 [[nodiscard]] pid_t fork_process();
 /// Ends a child of fork_process that nobody else knows of.
 void kill_and_reap(pid_t pid) noexcept;
-/// pthread_atfork(3). \throws SystemError
-void at_fork(void (*prepare)(), void (*parent)(), void (*child)());
+/// pthread_atfork(3): calls around every fork of this process, the user's own included. \throws SystemError
+void at_fork(void (*before)(), void (*after_in_parent)(), void (*after_in_child)());
 
 /// \returns /dev/null, open for reading
 [[nodiscard]] detail::Fd open_null();
 /// Makes `null` this process's standard input and forgets what had been read ahead from the old one.
-void replace_stdin(const detail::Fd& null);
+void replace_stdin(detail::Fd null);
+/// Opens /dev/null for each standard stream that is closed.
+void fill_standard_streams();
 void unblock_all_signals();
 void set_close_on_exec(int fd);
 /// What ps shows for this process; cut after 15 bytes.

@@ -1,9 +1,6 @@
 #include "process/bootstrap.hpp"
 
 #include <cxxabi.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -17,6 +14,7 @@
 #include "base/text.hpp"
 #include "os/exec.hpp"
 #include "os/poll.hpp"
+#include "os/self.hpp"
 #include "process/context.hpp"
 #include "tandem/detail/deadline.hpp"
 
@@ -38,10 +36,10 @@ std::string current_exception_type() {
 }  // namespace
 
 void end_with(Fd owner) {
-  if (os::wait_readable(owner.get(), Deadline::now())) ::_exit(kOwnerGone);
+  if (os::wait_readable(owner.get(), Deadline::now())) os::exit_now(kOwnerGone);
   const os::SignalsBlocked blocked;  // the program's handlers run in the program's threads
   std::thread([owner = std::move(owner)] {
-    if (os::wait_readable(owner.get(), Deadline::never())) ::_exit(kOwnerGone);
+    if (os::wait_readable(owner.get(), Deadline::never())) os::exit_now(kOwnerGone);
   }).detach();
 }
 
@@ -64,15 +62,9 @@ void report_uncaught() noexcept {
     what = concat(": ", error.what());
   } catch (...) {
   }
-  const std::string line = concat("Process ", process_name(), " (pid ", std::to_string(::getpid()),
+  const std::string line = concat("Process ", process_name(), " (pid ", std::to_string(os::process_id()),
                                   "): ", current_exception_type(), what, "\n");
-  // Past stdio, so that it comes whole. Where standard error is closed there is nobody to tell.
-  std::size_t done = 0;
-  while (done < line.size()) {
-    const ssize_t n = ::write(STDERR_FILENO, line.data() + done, line.size() - done);
-    if (n == -1 && errno != EINTR) return;
-    if (n > 0) done += static_cast<std::size_t>(n);
-  }
+  os::write_to_stderr(line);  // past stdio, so that it comes whole
 }
 
 void flush_standard_streams() {

@@ -1,11 +1,10 @@
 #include "process/children.hpp"
 
-#include <unistd.h>
-
 #include <mutex>
 #include <utility>
 
 #include "os/pidfd.hpp"
+#include "os/self.hpp"
 
 namespace tandem::detail {
 
@@ -35,7 +34,7 @@ namespace {
 }  // namespace
 
 Child::Child(std::string name, bool daemon)
-    : name_(std::move(name)), daemon_(daemon), owner_(::getpid()) {}
+    : name_(std::move(name)), daemon_(daemon), owner_(os::process_id()) {}
 
 std::optional<int> Child::status() {
   Children::State& all = Children::state();

@@ -2,7 +2,6 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <cstddef>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -26,12 +25,6 @@ Hooks& hooks() {
   return all;
 }
 
-[[maybe_unused]] const bool fork_safe = [] {
-  os::at_fork([] { hooks().mutex.lock(); }, [] { hooks().mutex.unlock(); },
-              [] { hooks().mutex.unlock(); });
-  return true;
-}();
-
 struct Self {
   Identity identity;
   std::atomic<unsigned> children_made{0};
@@ -44,11 +37,21 @@ Self& self() {
   return it;
 }
 
-std::shared_mutex* gate() {
-  alignas(std::shared_mutex) static std::byte storage[sizeof(std::shared_mutex)];
-  static auto* made = new (storage) std::shared_mutex;
-  return made;
+std::shared_mutex& gate() {
+  static auto& it = *new std::shared_mutex;
+  return it;
 }
+
+// While the library is loaded, before there is a second thread that could fork. The gate is made anew in
+// the child: who held it there, for starts of their own, are threads that the child does not have.
+[[maybe_unused]] const bool fork_safe = [] {
+  os::at_fork([] { hooks().mutex.lock(); }, [] { hooks().mutex.unlock(); },
+              [] {
+                hooks().mutex.unlock();
+                new (&gate()) std::shared_mutex;
+              });
+  return true;
+}();
 
 }  // namespace
 
@@ -113,8 +116,6 @@ void run_fork_cleanups() {
   for (void (*cleanup)() : hooks().fork_cleanup) cleanup();
 }
 
-std::shared_mutex& start_gate() { return *gate(); }
-
-void reset_start_gate() { new (gate()) std::shared_mutex; }
+std::shared_mutex& start_gate() { return gate(); }
 
 }  // namespace tandem::detail

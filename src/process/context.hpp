@@ -34,9 +34,7 @@ void run_process_end_hooks();
 void run_hooks_at_exit();
 
 /// Held shared while a child is started by exec, alone while one is forked: a fork must not happen while
-/// another thread has descriptors in hand that are meant for its own child only.
+/// another thread has descriptors in hand that are meant for its own child only. Free in a forked child.
 [[nodiscard]] std::shared_mutex& start_gate();
-/// In a forked child.
-void reset_start_gate();
 
 }  // namespace tandem::detail

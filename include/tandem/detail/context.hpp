@@ -21,6 +21,10 @@ class Encoder;
 /// the process. Registered hooks are inherited by forked children. Any thread.
 TANDEM_EXPORT void at_process_end(void (*hook)());
 
+/// Ids for register_inherited_state that are taken.
+inline constexpr std::uint32_t kInheritedLogLevel = 1;
+inline constexpr std::uint32_t kInheritedManagerKeys = 2;
+
 using SaveState = void (*)(Encoder& to);
 using LoadState = void (*)(Decoder& from);
 /// Carries a layer's own state into every child that does not inherit memory: `save` is called in
