@@ -4,10 +4,7 @@
 
 #include "support/leak_check.hpp"
 #include "support/supervisor.hpp"
-
-#if __has_include("tandem/init.hpp")
 #include "tandem/init.hpp"
-#endif
 
 #if defined(__SANITIZE_THREAD__)
 // A child forked from a process with threads may start threads of its own: not without risk under
@@ -19,9 +16,7 @@ extern "C" const char* __tsan_default_options() {
 
 int main(int argc, char** argv) {
   tandem::test::supervise(argc, argv);
-#if __has_include("tandem/init.hpp")
   tandem::init(argc, argv);
-#endif
   testing::InitGoogleTest(&argc, argv);
   tandem::test::install_leak_check();
   return RUN_ALL_TESTS();
