@@ -38,7 +38,15 @@ template <Sendable T>
 template <class T>
 inline constexpr bool kTravelsRaw = kKind<T> == Kind::raw || kKind<T> == Kind::boolean;
 template <class T>
-inline constexpr bool kTravelsFlat = kIsFlat<T>;
+[[nodiscard]] consteval bool travels_flat() {
+  if constexpr (kIsFlat<T>) {
+    return std::is_default_constructible_v<typename T::value_type>;
+  } else {
+    return false;
+  }
+}
+template <class T>
+inline constexpr bool kTravelsFlat = travels_flat<T>();
 
 /// Padding may hold anything of this process's memory and must not leave the machine.
 template <class T>
@@ -165,9 +173,7 @@ class IncomingValue {
       }
       // Empty messages need no room; a core may have been given room for more than came.
       room_.resize(message_.size / sizeof(Element));
-      if constexpr (contains_boolean<Element>()) {
-        for (auto& element : room_) mend(element);
-      }
+      mend_run(room_);
       T value = std::move(room_);
       room_.clear();
       message_.storage = nullptr;

@@ -2,13 +2,31 @@
 /// Calls the functions a user wrote for cereal, whichever of cereal's forms they have.
 #pragma once
 
+#include <cereal/access.hpp>
 #include <cereal/cereal.hpp>
-#include <cereal/types/memory.hpp>
 #include <cstdint>
 #include <memory>
 #include <utility>
 
 #include "tandem/detail/archive.hpp"
+
+// cereal lets only a template of this name make what load_and_construct fills. Its own definition comes
+// with functions for every smart pointer, which must not count as the user's.
+namespace cereal::memory_detail {
+
+template <class T>
+struct LoadAndConstructLoadWrapper<tandem::detail::Decoder, T> {
+  explicit LoadAndConstructLoadWrapper(T* room) : construct(room) {}
+  template <class F>
+  LoadAndConstructLoadWrapper(T* room, F&& constructed)
+      : construct(room, std::forward<F>(constructed)) {}
+  void CEREAL_SERIALIZE_FUNCTION_NAME(tandem::detail::Decoder& from) {
+    ::cereal::detail::Construct<T, tandem::detail::Decoder>::load_andor_construct(from, construct);
+  }
+  ::cereal::construct<T> construct;
+};
+
+}  // namespace cereal::memory_detail
 
 namespace tandem::detail {
 

@@ -150,8 +150,10 @@ struct Standard<std::variant<T...>> : StandardOf<Kind::variant, T...> {};
 template <>
 struct Standard<std::filesystem::path> : StandardOf<Kind::path> {};
 template <class T>
+  requires(!std::is_array_v<T>)
 struct Standard<std::unique_ptr<T>> : StandardOf<Kind::unique_pointer, T> {};
 template <class T>
+  requires(!std::is_array_v<T>)
 struct Standard<std::shared_ptr<T>> : StandardOf<Kind::shared_pointer, T> {};
 
 template <class T>
@@ -174,20 +176,7 @@ inline constexpr bool kIsByValue<ByValue<F>> = true;
 template <class T>
 concept IsHandle = requires { typename T::TandemHandle; };
 
-/// True when the user wrote cereal functions for T, whatever the archive.
-template <class T>
-[[nodiscard]] consteval bool has_functions() {
-  if constexpr (!std::is_class_v<T> && !std::is_union_v<T>) {
-    return false;
-  } else if constexpr (kIsClosure<T> || Standard<T>::kind != Kind::none) {
-    return false;
-  } else {
-    return cereal::traits::is_output_serializable<T, OutputProbe>::value &&
-           cereal::traits::is_input_serializable<T, InputProbe>::value;
-  }
-}
-
-/// Types of the standard library that look plain but point somewhere.
+/// Types that point somewhere, those of the standard library that look plain among them.
 template <class T>
 inline constexpr bool kPoints = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
                                 std::is_reference_v<T> || std::is_null_pointer_v<T> ||
@@ -202,6 +191,14 @@ template <class T>
 inline constexpr bool kPoints<std::initializer_list<T>> = true;
 template <class T>
 inline constexpr bool kPoints<std::coroutine_handle<T>> = true;
+template <class T, class D>
+inline constexpr bool kPoints<std::unique_ptr<T, D>> =
+    Standard<std::unique_ptr<T, D>>::kind == Kind::none;
+template <class T>
+inline constexpr bool kPoints<std::shared_ptr<T>> =
+    Standard<std::shared_ptr<T>>::kind == Kind::none;
+template <class T>
+inline constexpr bool kPoints<std::weak_ptr<T>> = true;
 template <>
 inline constexpr bool kPoints<std::type_index> = true;
 template <>
@@ -210,6 +207,19 @@ template <>
 inline constexpr bool kPoints<std::error_condition> = true;
 template <>
 inline constexpr bool kPoints<std::thread::id> = true;
+
+/// True when the user wrote cereal functions for T, whatever the archive.
+template <class T>
+[[nodiscard]] consteval bool has_functions() {
+  if constexpr (!std::is_class_v<T> && !std::is_union_v<T>) {
+    return false;
+  } else if constexpr (kIsClosure<T> || kPoints<T> || Standard<T>::kind != Kind::none) {
+    return false;
+  } else {
+    return cereal::traits::is_output_serializable<T, OutputProbe>::value &&
+           cereal::traits::is_input_serializable<T, InputProbe>::value;
+  }
+}
 
 template <class List>
 struct Any;

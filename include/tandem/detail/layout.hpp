@@ -284,10 +284,13 @@ template <class T>
     using Element = typename T::value_type;
     const std::size_t n = from.read_size(sizeof(Element));
     T value;
-    value.resize(n);
-    from.read(value.data(), n * sizeof(Element));
-    if constexpr (contains_boolean<Element>()) {
-      for (auto& element : value) mend(element);
+    if constexpr (std::is_default_constructible_v<Element>) {
+      value.resize(n);
+      from.read(value.data(), n * sizeof(Element));
+      mend_run(value);
+    } else {
+      value.reserve(n);
+      for (std::size_t i = 0; i < n; ++i) value.push_back(from.read_raw<Element>());
     }
     return value;
   } else if constexpr (kind == Kind::sequence) {

@@ -87,4 +87,11 @@ void mend(T& value) noexcept {
   }
 }
 
+template <class Run>
+void mend_run(Run& run) noexcept {
+  if constexpr (contains_boolean<typename Run::value_type>()) {
+    for (auto& element : run) mend(element);
+  }
+}
+
 }  // namespace tandem::detail
