@@ -2,6 +2,7 @@
 // within one pid namespace, and whoever can write a segment can do anything to its users.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 
 namespace tandem::os {
