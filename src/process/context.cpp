@@ -16,7 +16,6 @@ namespace {
 struct Hooks {
   std::mutex mutex;
   std::vector<void (*)()> process_end;
-  std::vector<void (*)()> fork_cleanup;
 };
 
 // Used in static initialisers of any order and after the end of main: never destroyed.
@@ -104,16 +103,6 @@ void run_process_end_hooks() {
     }
     hook();
   }
-}
-
-void register_fork_cleanup(void (*cleanup)()) {
-  Hooks& all = hooks();
-  const std::lock_guard lock(all.mutex);
-  all.fork_cleanup.push_back(cleanup);
-}
-
-void run_fork_cleanups() {
-  for (void (*cleanup)() : hooks().fork_cleanup) cleanup();
 }
 
 std::shared_mutex& start_gate() { return gate(); }

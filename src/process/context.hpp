@@ -28,7 +28,6 @@ void set_initialised(const char* program);
 /// The program's argv[0]; null when `init` has not been called.
 [[nodiscard]] const char* initialised_program();
 
-void run_fork_cleanups();
 void run_process_end_hooks();
 /// Runs the hooks at std::exit, before anything registered so far.
 void run_hooks_at_exit();

@@ -10,6 +10,7 @@
 #include "os/self.hpp"
 #include "process/bootstrap.hpp"
 #include "process/start.hpp"
+#include "tandem/detail/byte_channel.hpp"
 
 namespace tandem::detail {
 namespace {
@@ -53,7 +54,8 @@ void wait_for_release(Fork& fork) {
     } else {
       fork.owner.reset();
     }
-    if (fork.target.sendable()) run_fork_cleanups();
+    // Else end of file would wait for us on connections that we do not know of.
+    if (fork.target.sendable()) abandon_all_channels();
     Decoder from(fork.payload.bytes(), Route::process, &fork.descriptors);
     fork.target.run_in_place(from);
   });

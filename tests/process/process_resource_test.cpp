@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "process/descriptor_limit.hpp"
 #include "process/passed_fd.hpp"
 #include "support/proc.hpp"
 #include "support/start_methods.hpp"
@@ -127,35 +127,17 @@ TEST_P(ProcessResourceTest, HasTheDirectoryAndEnvironmentOfItsStarter) {
   process.join();
 }
 
-// A limit of descriptors for this process, taken back at the end.
-class DescriptorLimit {
- public:
-  explicit DescriptorLimit(rlim_t limit) {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const rlimit now{limit, before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &now);
-  }
-  DescriptorLimit(const DescriptorLimit&) = delete;
-  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
-  ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
 TEST_P(ProcessResourceTest, FailsWithoutDescriptorsAndLeaksNothing) {
   auto [reader, writer] = make_pipe();
   Process process({.daemon = true}, [](const PassedFd& out) { out.write("started"); },
                   std::move(writer));
   const std::set<std::string> before = open_descriptors();
-  rlim_t free = 0;
-  while (::fcntl(static_cast<int>(free), F_GETFD) != -1) ++free;
   int failures = 0;
   // One more descriptor each time, so that every one of those the start needs is refused once.
-  for (rlim_t extra = 0; process.pid() == 0; ++extra) {
+  for (int extra = 0; process.pid() == 0; ++extra) {
     std::string error;
     {
-      const DescriptorLimit limit(free + extra);
+      const DescriptorLimit limit(extra);
       try {
         process.start();
       } catch (const StartError& refused) {
@@ -163,7 +145,7 @@ TEST_P(ProcessResourceTest, FailsWithoutDescriptorsAndLeaksNothing) {
       }
     }
     if (process.pid() != 0) break;
-    ASSERT_LT(extra, 100U);
+    ASSERT_LT(extra, 100);
     ++failures;
     EXPECT_THAT(error, HasSubstr("Process::start on " + process.name()));
     EXPECT_THAT(error, HasSubstr("Too many open files"));

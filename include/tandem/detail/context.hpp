@@ -32,8 +32,4 @@ using LoadState = void (*)(Decoder& from);
 /// before `init` at the latest.
 TANDEM_EXPORT void register_inherited_state(std::uint32_t id, SaveState save, LoadState load);
 
-/// Called in a child made by start::fork whose call captures nothing, before its arguments are rebuilt:
-/// lets go of everything that only what the child was passed may keep open. Any thread.
-TANDEM_EXPORT void register_fork_cleanup(void (*cleanup)());
-
 }  // namespace tandem::detail
