@@ -33,7 +33,7 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
   [[nodiscard]] bool get(Incoming& into, Deadline deadline) override;
   [[nodiscard]] std::size_t size() const override {
     check_not_closed("Queue::size");
-    return ring_.items() + feeder_.items();
+    return feeder_.backlog().with([&] { return ring_.items(); });
   }
   [[nodiscard]] bool full() const override {
     check_not_closed("Queue::full");

@@ -49,7 +49,7 @@ bool Feeder::reserve(std::unique_lock<std::mutex>& lock, std::size_t bytes, Dead
 
 void Feeder::added(std::size_t bytes, std::size_t items) {
   bytes_ += bytes;
-  items_.fetch_add(items, std::memory_order_release);
+  backlog_.add(items);
   changed_.notify_all();
 }
 
@@ -101,7 +101,7 @@ void Feeder::when_moved(std::function<void()> work) {
 
 bool Feeder::flush(Deadline deadline) {
   std::unique_lock lock(mutex_);
-  while (items_.load(std::memory_order_relaxed) != 0) {
+  while (items() != 0) {
     if (deadline.passed()) return false;
     changed_.wait_for(lock, std::min<duration>(deadline.left(), os::kSlice));
   }
@@ -119,20 +119,15 @@ void Feeder::run() {
     const Block block = std::move(blocks_.front());
     blocks_.pop_front();
     lock.unlock();
-    std::size_t moved_items = 0;
-    std::string failure;
+    std::size_t left = block.items();
     try {
-      move(block, moved_items);
+      move(block, left);
     } catch (const Error& error) {  // shut down, or the ring is damaged: nothing more can be put
-      failure = error.what();
-    }
-    const std::size_t lost = block.items() - moved_items;
-    if (lost != 0) {
-      log(LogLevel::warning, queue_.name(), ": ", std::to_string(lost),
-          " buffered items were discarded: ", failure);
+      log(LogLevel::warning, queue_.name(), ": ", std::to_string(left),
+          " buffered items were discarded: ", error.what());
+      backlog_.drop(left);
     }
     lock.lock();
-    items_.fetch_sub(lost, std::memory_order_release);
     bytes_ -= block.bytes();
     // What is added meanwhile only makes them later than need be.
     if (blocks_.empty()) {
@@ -142,20 +137,17 @@ void Feeder::run() {
   }
 }
 
-void Feeder::move(const Block& block, std::size_t& moved_items) {
-  const auto note = [&](std::size_t items) {
-    moved_items += items;
-    items_.fetch_sub(items, std::memory_order_release);
-  };
+void Feeder::move(const Block& block, std::size_t& left) {
   if (block.streams) {
-    if (queue_.put({block.stream_type, block.stream.bytes(), nullptr}, Deadline::never())) note(1);
+    (void)queue_.put({block.stream_type, block.stream.bytes(), nullptr}, Deadline::never(),
+                     &backlog_);
     return;
   }
-  const std::span<const std::byte> bytes = block.batch.records();
-  for (std::size_t done = 0; done < bytes.size();) {
-    const RingQueue::Moved moved = queue_.put_records(bytes.subspan(done), Deadline::never());
-    done += moved.bytes;
-    note(moved.items);
+  std::span<const std::byte> records = block.batch.records();
+  while (!records.empty()) {
+    const RingQueue::Moved moved = queue_.put_records(records, Deadline::never(), &backlog_);
+    records = records.subspan(moved.bytes);
+    left -= moved.items;
   }
 }
 
@@ -164,7 +156,7 @@ void Feeder::after_fork_in_child() {
   when_moved_.clear();
   bytes_ = 0;
   running_ = false;
-  items_.store(0, std::memory_order_relaxed);
+  backlog_.reset();
   new (&changed_) std::condition_variable;  // the parent's may say that threads wait in it
   mutex_.unlock();
 }

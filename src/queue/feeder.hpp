@@ -15,6 +15,7 @@
 #include <mutex>
 #include <vector>
 
+#include "queue/backlog.hpp"
 #include "queue/ring_queue.hpp"
 #include "tandem/detail/batch.hpp"
 #include "tandem/detail/buffer.hpp"
@@ -26,9 +27,8 @@ class Feeder {
   explicit Feeder(RingQueue& queue) : queue_(queue) {}
 
   /// Items put here that are not in the ring yet. Zero: the ring may be used directly.
-  [[nodiscard]] std::size_t items() const noexcept {
-    return items_.load(std::memory_order_acquire);
-  }
+  [[nodiscard]] std::size_t items() const noexcept { return backlog_.items(); }
+  [[nodiscard]] const Backlog& backlog() const noexcept { return backlog_; }
   /// \param owner kept alive by the thread until the buffer is empty
   /// \returns false when the buffer stayed at its limit until the deadline
   [[nodiscard]] bool add(const Outgoing& message, Deadline deadline, std::shared_ptr<void> owner);
@@ -73,7 +73,7 @@ class Feeder {
   void added(std::size_t bytes, std::size_t items);
   Block& open_block(std::size_t bytes);
   void run();
-  void move(const Block& block, std::size_t& moved_items);
+  void move(const Block& block, std::size_t& left);
 
   RingQueue& queue_;
   std::mutex mutex_;
@@ -82,7 +82,7 @@ class Feeder {
   std::size_t bytes_ = 0;                          // guarded by mutex_
   bool running_ = false;                           // guarded by mutex_
   std::vector<std::function<void()>> when_moved_;  // guarded by mutex_
-  std::atomic<std::size_t> items_{0};
+  Backlog backlog_;
   std::atomic<bool> joined_at_end_{true};
 };
 

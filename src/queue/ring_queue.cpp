@@ -184,8 +184,12 @@ void RingQueue::wake(os::FutexWord& parked) {
   if (ring_.take_parked(parked)) os::futex_wake(parked, 1);
 }
 
-void RingQueue::advance_tail(Cursor tail) {
-  ring_.publish(tail);
+void RingQueue::advance_tail(Cursor tail, std::size_t items, Backlog* from) {
+  if (from == nullptr || items == 0) {
+    ring_.publish(tail);
+  } else {
+    from->move(items, [&] { ring_.publish(tail); });
+  }
   wake(ring_.state().reader_parked);
 }
 
@@ -207,10 +211,7 @@ void RingQueue::skip(RecordHeader header) {
 }
 
 bool RingQueue::room_now(std::size_t bytes) const {
-  return (maxsize_ == 0 || ring_.items() < maxsize_) &&
-         ring_.capacity() -
-                 std::min(ring_.capacity(), shm::bytes_between(ring_.head(), ring_.tail())) >=
-             bytes;
+  return (maxsize_ == 0 || ring_.items() < maxsize_) && ring_.free_bytes() >= bytes;
 }
 
 // Held: the lock of the side that waits, so that nobody else sleeps on its word.
@@ -254,9 +255,9 @@ bool RingQueue::wait_for_data(Deadline deadline) {
   return wait(there, data_spin_, ring_.state().reader_parked, deadline);
 }
 
-bool RingQueue::put(const Outgoing& message, Deadline deadline) {
+bool RingQueue::put(const Outgoing& message, Deadline deadline, Backlog* from) {
   check_open("Queue::put");
-  if (!fits_whole(message.bytes.size())) return put_stream(message, deadline);
+  if (!fits_whole(message.bytes.size())) return put_stream(message, deadline, from);
 
   const std::size_t bytes = record_bytes(message.bytes.size());
   Hold hold(*this, header_->put_lock);
@@ -270,7 +271,7 @@ bool RingQueue::put(const Outgoing& message, Deadline deadline) {
   const Cursor tail = ring_.tail();
   ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
   // A stream that its writer's death broke off ends here.
-  advance_tail(tail.with_streaming(false).advanced(bytes, 1));
+  advance_tail(tail.with_streaming(false).advanced(bytes, 1), 1, from);
   return true;
 }
 
@@ -281,7 +282,7 @@ bool RingQueue::put_if_free(const Outgoing& message) {
   if (!acquire_if_free(hold, bytes)) return false;
   const Cursor tail = ring_.tail();
   ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
-  advance_tail(tail.with_streaming(false).advanced(bytes, 1));
+  advance_tail(tail.with_streaming(false).advanced(bytes, 1), 1, nullptr);
   return true;
 }
 
@@ -305,7 +306,7 @@ std::size_t next_record_bytes(std::span<const std::byte> records) {
 }  // namespace
 
 // Held: put_lock, and there is room for the first.
-RingQueue::Moved RingQueue::write_records(std::span<const std::byte> records) {
+RingQueue::Moved RingQueue::write_records(std::span<const std::byte> records, Backlog* from) {
   const Cursor tail = ring_.tail();
   const std::size_t room = ring_.room(tail, std::min(records.size(), ring_.capacity()));
   const std::size_t most_items = maxsize_ == 0 ? SIZE_MAX : maxsize_ - ring_.items();
@@ -318,27 +319,29 @@ RingQueue::Moved RingQueue::write_records(std::span<const std::byte> records) {
   }
   ring_.write_records(tail, records.first(moved.bytes));
   advance_tail(
-      tail.with_streaming(false).advanced(moved.bytes, static_cast<std::uint32_t>(moved.items)));
+      tail.with_streaming(false).advanced(moved.bytes, static_cast<std::uint32_t>(moved.items)),
+      moved.items, from);
   return moved;
 }
 
-RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline) {
+RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline,
+                                        Backlog* from) {
   check_open("Queue::put");
   Hold hold(*this, header_->put_lock);
   if (!hold.acquire(deadline)) return {};
   if (!wait_for_room(next_record_bytes(records), deadline)) return {};
   check_open("Queue::put");
-  return write_records(records);
+  return write_records(records, from);
 }
 
 RingQueue::Moved RingQueue::put_records_if_free(std::span<const std::byte> records) {
   check_open("Queue::put");
   Hold hold(*this, header_->put_lock);
   if (!acquire_if_free(hold, next_record_bytes(records))) return {};
-  return write_records(records);
+  return write_records(records, nullptr);
 }
 
-bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {
+bool RingQueue::put_stream(const Outgoing& message, Deadline deadline, Backlog* from) {
   if (deadline.is_now()) {
     throw Error(concat("Queue::try_put on ", name_, ": a message of ",
                        std::to_string(message.bytes.size()), " bytes streams through the ring of ",
@@ -354,7 +357,7 @@ bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {
   std::span<const std::byte> rest = message.bytes;
   RecordKind kind = RecordKind::first;
   const auto break_off = [&] {
-    if (kind != RecordKind::first) advance_tail(ring_.tail().with_streaming(false));
+    if (kind != RecordKind::first) advance_tail(ring_.tail().with_streaming(false), 0, nullptr);
   };
   while (!rest.empty() || kind == RecordKind::first) {
     const std::size_t n = std::min(rest.size(), ring_.chunk_bytes());
@@ -372,7 +375,7 @@ bool RingQueue::put_stream(const Outgoing& message, Deadline deadline) {
     const Cursor tail = ring_.tail();
     const bool last = kind == RecordKind::last;
     ring_.write(tail, kind, false, message.type, rest.first(n), prefix);
-    advance_tail(tail.with_streaming(!last).advanced(bytes, last ? 1 : 0));
+    advance_tail(tail.with_streaming(!last).advanced(bytes, last ? 1 : 0), last ? 1 : 0, from);
     rest = rest.subspan(n);
     prefix = {};
     kind = RecordKind::more;

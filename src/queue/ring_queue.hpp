@@ -16,6 +16,7 @@
 #include <string>
 
 #include "os/spin.hpp"
+#include "queue/backlog.hpp"
 #include "queue/queue_header.hpp"
 #include "queue/takers.hpp"
 #include "shm/segment.hpp"
@@ -35,7 +36,8 @@ class RingQueue {
   [[nodiscard]] bool fits_whole(std::size_t size) const noexcept { return size <= most_whole(); }
 
   /// \returns false when there was no room until the deadline
-  [[nodiscard]] bool put(const Outgoing& message, Deadline deadline);
+  /// \param from where the message is counted until it is in the ring; may be null
+  [[nodiscard]] bool put(const Outgoing& message, Deadline deadline, Backlog* from = nullptr);
   /// For who has a buffer to put it into instead: never sleeps, and does not wait for a lock that
   /// is kept.
   [[nodiscard]] bool put_if_free(const Outgoing& message);
@@ -45,7 +47,8 @@ class RingQueue {
   };
   /// Puts as many whole records as there is room for, at least one.
   /// \returns what was put; nothing when there was no room for the first one until the deadline
-  [[nodiscard]] Moved put_records(std::span<const std::byte> records, Deadline deadline);
+  [[nodiscard]] Moved put_records(std::span<const std::byte> records, Deadline deadline,
+                                  Backlog* from = nullptr);
   /// The same, as put_if_free.
   [[nodiscard]] Moved put_records_if_free(std::span<const std::byte> records);
   /// Takes at most that many items and kMostTaken bytes.
@@ -82,7 +85,7 @@ class RingQueue {
   static constexpr std::size_t kMostTaken = std::size_t{1} << 18;
 
   [[nodiscard]] bool acquire_if_free(Hold& hold, std::size_t bytes);
-  [[nodiscard]] Moved write_records(std::span<const std::byte> records);
+  [[nodiscard]] Moved write_records(std::span<const std::byte> records, Backlog* from);
   [[nodiscard]] bool take_turn(Hold& hold, Deadline deadline);
   [[nodiscard]] bool next_record(shm::RecordHeader& header, Deadline deadline);
   [[nodiscard]] bool room_now(std::size_t bytes) const;
@@ -91,10 +94,10 @@ class RingQueue {
                           Deadline deadline);
   [[nodiscard]] bool wait_for_room(std::size_t bytes, Deadline deadline);
   [[nodiscard]] bool wait_for_data(Deadline deadline);
-  [[nodiscard]] bool put_stream(const Outgoing& message, Deadline deadline);
+  [[nodiscard]] bool put_stream(const Outgoing& message, Deadline deadline, Backlog* from);
   [[nodiscard]] bool get_stream(Incoming& into, shm::RecordHeader first);
   [[nodiscard]] bool stream_broke_off(shm::Cursor head);
-  void advance_tail(shm::Cursor tail);
+  void advance_tail(shm::Cursor tail, std::size_t items, Backlog* from);
   void advance_head(shm::Cursor from, std::size_t bytes, std::uint32_t items);
   void skip(shm::RecordHeader header);
   void wake(os::FutexWord& parked);

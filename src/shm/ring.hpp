@@ -172,13 +172,23 @@ class Ring {
     return Cursor(state_->head.load(std::memory_order_relaxed)).position() == tail().position();
   }
 
+  /// At least that many bytes are free, as long as nobody writes.
+  [[nodiscard]] std::size_t free_bytes() const noexcept {
+    const Cursor head = this->head();
+    const std::size_t used = bytes_between(head, tail());
+    return used < capacity_ ? capacity_ - used : 0;
+  }
+
   // For the writer.
 
   /// Free bytes; looks at the reader's line only if fewer than `wanted` are known to be free.
   /// \throws DecodeError when the shared words cannot be true
   [[nodiscard]] std::size_t room(Cursor tail, std::size_t wanted) const;
   /// Messages that nobody has taken. Exact at the time of the look.
-  [[nodiscard]] std::uint32_t items() const noexcept { return items_between(head(), tail()); }
+  [[nodiscard]] std::uint32_t items() const noexcept {
+    const Cursor head = this->head();  // first, or it could be beyond the tail
+    return items_between(head, tail());
+  }
   /// Writes a record at `at`, where room() has shown it to fit; unseen until publish.
   /// \param prefix goes before the payload
   void write(Cursor at, RecordKind kind, bool descriptors, std::uint32_t type,

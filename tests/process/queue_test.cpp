@@ -64,7 +64,9 @@ void expect_each_once_in_order(const std::vector<std::vector<std::pair<int, int>
     std::map<int, int> last;
     for (const auto& [producer, number] : list) {
       const auto before = last.find(producer);
-      if (before != last.end()) EXPECT_LT(before->second, number);
+      if (before != last.end()) {
+        EXPECT_LT(before->second, number);
+      }
       last[producer] = number;
       ++seen[{producer, number}];
     }
