@@ -4,3 +4,4 @@
 
 #include "tandem/event.hpp"
 #include "tandem/lock.hpp"
+#include "tandem/rlock.hpp"

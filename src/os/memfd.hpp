@@ -1,6 +1,7 @@
 // Anonymous shared memory: it goes when the last process that maps it goes, however it goes.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <string>
 

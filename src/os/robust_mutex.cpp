@@ -73,10 +73,13 @@ void RobustMutex::init(bool checked) {
   average_wait_ns_.store(0, std::memory_order_relaxed);
 }
 
-Acquired RobustMutex::try_lock() {
+std::optional<Acquired> RobustMutex::try_lock_unless_mine() {
   const int error = ::pthread_mutex_trylock(&mutex_);
-  return error == 0 ? Acquired::yes : error == EDEADLK ? Acquired::no : outcome(error, mutex_);
+  if (error == EDEADLK) return std::nullopt;
+  return outcome(error, mutex_);
 }
+
+Acquired RobustMutex::try_lock() { return try_lock_unless_mine().value_or(Acquired::no); }
 
 Acquired RobustMutex::lock(detail::Deadline deadline) {
   const int error = ::pthread_mutex_trylock(&mutex_);

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 
 #include "tandem/detail/deadline.hpp"
@@ -34,6 +35,8 @@ class RobustMutex {
   [[nodiscard]] Acquired lock(detail::Deadline deadline = detail::Deadline::never());
   /// `no` also when the caller itself holds it.
   [[nodiscard]] Acquired try_lock();
+  /// As try_lock, but of a checked one \returns nothing when the caller itself holds it.
+  [[nodiscard]] std::optional<Acquired> try_lock_unless_mine();
   /// \throws SystemError EPERM when checked and the caller is not the owner
   void unlock();
 

@@ -1,11 +1,10 @@
 #include "shm/segment.hpp"
 
 #include <array>
+#include <atomic>
 #include <boost/interprocess/exceptions.hpp>
 #include <charconv>
-#include <mutex>
 #include <utility>
-#include <vector>
 
 #include "base/text.hpp"
 #include "os/check.hpp"
@@ -65,11 +64,17 @@ Segment Segment::map_file(detail::Fd fd) {
 }
 
 void Segment::keep_mapped(Segment segment) {
-  static auto& mutex = *new std::mutex;
-  static auto& kept = *new std::vector<Segment>;
+  // A list that nobody reads: leak checkers follow it. No mutex, which a fork could leave locked.
+  struct Kept {
+    Segment segment;
+    Kept* next;
+  };
+  static constinit std::atomic<Kept*> kept{nullptr};
   segment.fd_.reset();
-  const std::lock_guard lock(mutex);
-  kept.push_back(std::move(segment));
+  auto* const one = new Kept{std::move(segment), kept.load(std::memory_order_relaxed)};
+  while (!kept.compare_exchange_weak(one->next, one, std::memory_order_release,
+                                     std::memory_order_relaxed)) {
+  }
 }
 
 std::byte* Segment::data() const noexcept { return static_cast<std::byte*>(region_.get_address()); }

@@ -2,17 +2,21 @@
 
 #include <atomic>
 #include <cerrno>
+#include <limits>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/text.hpp"
 #include "os/check.hpp"
 #include "os/futex.hpp"
-#include "os/thread_id.hpp"
 #include "os/robust_mutex.hpp"
+#include "os/thread_id.hpp"
 #include "shm/hand_over.hpp"
 #include "sync/object.hpp"
 #include "tandem/detail/log.hpp"
 #include "tandem/error.hpp"
+#include "tandem/rlock.hpp"
 
 namespace tandem {
 namespace sync {
@@ -34,12 +38,17 @@ struct LockState {
   Header header;
   std::atomic<std::uint64_t> owner;  // a ThreadId
   std::atomic<std::int32_t> died;
+  std::uint32_t again;  // the holder's: how often it took a recursive one beyond the first time
   os::RobustMutex mutex;
 };
 
+constexpr Kind kind_of(bool recursive) { return recursive ? Kind::recursive_lock : Kind::lock; }
+constexpr const char* word_for(bool recursive) { return recursive ? "rlock" : "lock"; }
+
 class SharedLock final : public detail::LockCore {
  public:
-  explicit SharedLock(Object<LockState> object) noexcept : object_(std::move(object)) {}
+  SharedLock(Object<LockState> object, bool recursive) noexcept
+      : object_(std::move(object)), recursive_(recursive) {}
 
   ~SharedLock() override {
     if (owner().process() != ThreadId::mine().process()) return;
@@ -48,10 +57,23 @@ class SharedLock final : public detail::LockCore {
     object_.keep_mapped();
   }
 
-  void hand_over(detail::Encoder& to) const override { shm::hand_over(to, object_.fd(), "a Lock"); }
+  void hand_over(detail::Encoder& to) const override {
+    shm::hand_over(to, object_.fd(), recursive_ ? "an RLock" : "a Lock");
+  }
 
   bool lock(Deadline deadline, const char* call) override {
-    const Acquired got = acquire(deadline, call);
+    Acquired got = Acquired::no;
+    if (recursive_ && owner() == ThreadId::mine()) {
+      // Not proven yet: it may be that of a dead thread whose number is the caller's now.
+      const std::optional<Acquired> tried = object_->mutex.try_lock_unless_mine();
+      if (!tried) {
+        if (object_->again == std::numeric_limits<std::uint32_t>::max()) fail(EAGAIN, call);
+        ++object_->again;
+        return true;
+      }
+      got = *tried;
+    }
+    if (got == Acquired::no) got = acquire(deadline, call);
     if (got == Acquired::no) return false;
     if (got == Acquired::owner_died) note_death();
     const std::int32_t died = object_->died.load(std::memory_order_relaxed);
@@ -66,9 +88,10 @@ class SharedLock final : public detail::LockCore {
   }
 
   void unlock(const char* call) override {
-    if (owner() != ThreadId::mine()) {
-      os::throw_error(EPERM,
-                      detail::concat(call, " on ", name(), ", which the caller does not hold"));
+    if (owner() != ThreadId::mine()) fail(EPERM, call);
+    if (object_->again > 0) {
+      --object_->again;
+      return;
     }
     object_->owner.store(0, std::memory_order_relaxed);
     object_->mutex.unlock();
@@ -99,13 +122,19 @@ class SharedLock final : public detail::LockCore {
     try {
       return object_->mutex.lock(deadline);
     } catch (const SystemError& refused) {
-      os::throw_error(refused.code().value(), detail::concat(call, " on ", name()));
+      fail(refused.code().value(), call);
     }
+  }
+  [[noreturn]] void fail(int error, const char* call) const {
+    os::throw_error(error, detail::concat(call, " on ", name()));
   }
   [[nodiscard]] ThreadId owner() const noexcept {
     return ThreadId(object_->owner.load(std::memory_order_relaxed));
   }
-  void enter() noexcept { object_->owner.store(ThreadId::mine().raw(), std::memory_order_relaxed); }
+  void enter() noexcept {
+    object_->owner.store(ThreadId::mine().raw(), std::memory_order_relaxed);
+    object_->again = 0;  // what a dead holder left
+  }
   void note_death() noexcept {
     const pid_t process = owner().process();  // 0 if it died on its way in or out
     object_->owner.store(0, std::memory_order_relaxed);
@@ -113,6 +142,7 @@ class SharedLock final : public detail::LockCore {
   }
 
   Object<LockState> object_;
+  const bool recursive_;
 };
 
 }  // namespace
@@ -120,20 +150,23 @@ class SharedLock final : public detail::LockCore {
 
 namespace detail {
 
-std::shared_ptr<LockCore> LockCore::create() {
-  auto object = sync::Object<sync::LockState>::create(sync::Kind::lock, "lock");
+std::shared_ptr<LockCore> LockCore::create(bool recursive) {
+  auto object =
+      sync::Object<sync::LockState>::create(sync::kind_of(recursive), sync::word_for(recursive));
   object->mutex.init(true);
-  return std::make_shared<sync::SharedLock>(std::move(object));
+  return std::make_shared<sync::SharedLock>(std::move(object), recursive);
 }
 
-std::shared_ptr<LockCore> LockCore::adopt(Decoder& from) {
+std::shared_ptr<LockCore> LockCore::adopt(Decoder& from, bool recursive) {
   return std::make_shared<sync::SharedLock>(
-      sync::Object<sync::LockState>::adopt(shm::take_over(from), sync::Kind::lock, "lock"));
+      sync::Object<sync::LockState>::adopt(shm::take_over(from), sync::kind_of(recursive),
+                                           sync::word_for(recursive)),
+      recursive);
 }
 
 }  // namespace detail
 
-Lock::Lock() : core_(detail::LockCore::create()) {}
+Lock::Lock() : core_(detail::LockCore::create(false)) {}
 Lock::Lock(std::shared_ptr<detail::LockCore> core) noexcept : core_(std::move(core)) {}
 
 void Lock::lock() { (void)core_->lock(detail::Deadline::never(), "Lock::lock"); }
@@ -142,6 +175,21 @@ void Lock::unlock() { core_->unlock("Lock::unlock"); }
 bool Lock::recover() { return core_->recover("Lock::recover"); }
 
 void Lock::save(detail::Encoder& to) const { core_->hand_over(to); }
-Lock Lock::detail_decode(detail::Decoder& from) { return Lock(detail::LockCore::adopt(from)); }
+Lock Lock::detail_decode(detail::Decoder& from) {
+  return Lock(detail::LockCore::adopt(from, false));
+}
+
+RLock::RLock() : core_(detail::LockCore::create(true)) {}
+RLock::RLock(std::shared_ptr<detail::LockCore> core) noexcept : core_(std::move(core)) {}
+
+void RLock::lock() { (void)core_->lock(detail::Deadline::never(), "RLock::lock"); }
+bool RLock::try_lock() { return core_->lock(detail::Deadline::now(), "RLock::try_lock"); }
+void RLock::unlock() { core_->unlock("RLock::unlock"); }
+bool RLock::recover() { return core_->recover("RLock::recover"); }
+
+void RLock::save(detail::Encoder& to) const { core_->hand_over(to); }
+RLock RLock::detail_decode(detail::Decoder& from) {
+  return RLock(detail::LockCore::adopt(from, true));
+}
 
 }  // namespace tandem

@@ -1,5 +1,6 @@
 /// \file
-/// The core of Lock: one holder at a time among all threads of all processes that share it.
+/// The core of Lock and RLock: one holder at a time among all threads of all processes that share
+/// it.
 #pragma once
 
 #include <memory>
@@ -21,14 +22,17 @@ class TANDEM_EXPORT LockCore {
   LockCore& operator=(const LockCore&) = delete;
   virtual ~LockCore() = default;
 
-  [[nodiscard]] static std::shared_ptr<LockCore> create();
-  /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a lock
-  [[nodiscard]] static std::shared_ptr<LockCore> adopt(Decoder& from);
+  /// \param recursive its holder may take it again, and unlocks it as often
+  [[nodiscard]] static std::shared_ptr<LockCore> create(bool recursive);
+  /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a lock of this sort
+  [[nodiscard]] static std::shared_ptr<LockCore> adopt(Decoder& from, bool recursive);
   virtual void hand_over(Encoder& to) const = 0;
 
   /// \returns false when it was not free until the deadline
   /// \throws OwnerDied not held, until somebody's `recover`
-  /// \throws SystemError EDEADLK when the caller holds it; not for one try, which just fails
+  /// \throws SystemError EDEADLK when the caller holds it and it is not recursive (one try just
+  /// fails);
+  ///         EAGAIN when it is and the caller holds it 2^32 - 1 times
   [[nodiscard]] virtual bool lock(Deadline deadline, const char* call) = 0;
   /// \throws SystemError EPERM when the caller does not hold it
   virtual void unlock(const char* call) = 0;
