@@ -22,6 +22,11 @@ int poll_until(std::span<pollfd> fds, detail::Deadline deadline) {
   }
 }
 
+bool wait_writable(int fd, detail::Deadline deadline) {
+  pollfd one{fd, POLLOUT, 0};
+  return poll_until({&one, 1}, deadline) > 0;
+}
+
 bool wait_readable(int fd, detail::Deadline deadline) {
   pollfd one{fd, POLLIN, 0};
   return poll_until({&one, 1}, deadline) > 0;

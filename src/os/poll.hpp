@@ -14,4 +14,7 @@ int poll_until(std::span<pollfd> fds, detail::Deadline deadline);
 /// \returns false when the deadline passed before `fd` was readable or hung up
 [[nodiscard]] bool wait_readable(int fd, detail::Deadline deadline);
 
+/// \returns false when the deadline passed before `fd` took more or hung up
+[[nodiscard]] bool wait_writable(int fd, detail::Deadline deadline);
+
 }  // namespace tandem::os

@@ -44,6 +44,8 @@ class Buffer {
     size_ += n;
     return at;
   }
+  /// Drops all but the first n bytes, of which there must be so many.
+  void truncate(std::size_t n) noexcept { size_ = n; }
   /// Makes the buffer n bytes long; contents are undefined.
   [[nodiscard]] std::byte* assign(std::size_t n) {
     size_ = 0;

@@ -1,0 +1,465 @@
+#include "manager/client.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <new>
+#include <stdexcept>
+
+#include "base/text.hpp"
+#include "manager/protocol.hpp"
+#include "os/check.hpp"
+#include "os/domain.hpp"
+#include "os/poll.hpp"
+#include "os/exec.hpp"
+#include "os/self.hpp"
+#include "os/socket.hpp"
+#include "tandem/detail/exception.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::detail {
+
+using manager_protocol::GreetingHeader;
+using manager_protocol::kContinue;
+using manager_protocol::kMorePieces;
+using manager_protocol::kPieceBytes;
+using manager_protocol::PieceHeader;
+using manager_protocol::ReplyHeader;
+using manager_protocol::ReplyStatus;
+using manager_protocol::RequestHeader;
+
+namespace {
+
+// Proxies in static storage outlive everything: never destroyed.
+struct Clients {
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<ManagerClient>, std::less<>> by_address;
+  std::atomic<pid_t> server_process{0};
+};
+Clients& clients() {
+  static Clients& all = *new Clients;
+  return all;
+}
+
+constexpr const char* kGone = "the server is gone";
+constexpr const char* kServer = "this process is a server of another manager";
+
+Outgoing outgoing(std::span<const std::byte> bytes) {
+  Outgoing message;
+  message.type = manager_protocol::kMessageType;
+  message.bytes = bytes;
+  return message;
+}
+
+/// Receives the pieces of one reply behind each other. A piece's header lies over the last bytes of the
+/// piece before, which are then put back.
+class PieceReceiver {
+ public:
+  explicit PieceReceiver(Buffer& into) : buffer_(into) {
+    incoming_.context = this;
+    incoming_.grow = [](Incoming& self, std::size_t n) {
+      return static_cast<PieceReceiver*>(self.context)->place(n);
+    };
+  }
+  PieceReceiver(const PieceReceiver&) = delete;
+  PieceReceiver& operator=(const PieceReceiver&) = delete;
+
+  /// \throws DecodeError when it is not a piece
+  [[nodiscard]] PieceHeader receive(ByteChannel& from) {
+    before_ = buffer_.size();
+    overlaid_ = before_ == 0 ? 0 : sizeof(PieceHeader);
+    std::memcpy(&saved_, buffer_.data() + before_ - overlaid_, overlaid_);
+    static_cast<void>(from.recv(incoming_, Deadline::never()));
+    if (incoming_.type != manager_protocol::kMessageType) {
+      throw DecodeError("a reply of an unknown type");
+    }
+    PieceHeader header;
+    std::memcpy(&header, buffer_.data() + before_ - overlaid_, sizeof header);
+    std::memcpy(buffer_.data() + before_ - overlaid_, &saved_, overlaid_);
+    return header;
+  }
+  void drop_last() { buffer_.truncate(before_); }
+
+ private:
+  [[nodiscard]] std::byte* place(std::size_t n) {
+    if (n < sizeof(PieceHeader)) return nullptr;
+    return buffer_.extend(n - overlaid_) - overlaid_;
+  }
+
+  Buffer& buffer_;
+  Incoming incoming_;
+  PieceHeader saved_;
+  std::size_t before_ = 0;
+  std::size_t overlaid_ = 0;
+};
+
+}  // namespace
+
+// --- registry ---
+
+std::shared_ptr<ManagerClient> ManagerClient::to(const std::string& address, int server_pid) {
+  std::vector<std::shared_ptr<ManagerClient>> unused;  // destroyed after the lock
+  Clients& all = clients();
+  const std::lock_guard lock(all.mutex);
+  if (const auto at = all.by_address.find(address); at != all.by_address.end()) return at->second;
+  // A connection outlives the last proxy, since the next one may come at once; but not for ever.
+  for (auto at = all.by_address.begin(); at != all.by_address.end();) {
+    if (at->second.use_count() == 1) {
+      unused.push_back(std::move(at->second));
+      at = all.by_address.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  auto made = std::make_shared<ManagerClient>(address, server_pid);
+  all.by_address.emplace(address, made);
+  return made;
+}
+
+void ManagerClient::become_server() {
+  Clients& all = clients();
+  const std::lock_guard lock(all.mutex);
+  all.server_process = os::process_id();
+  // What a fork brought along holds references at other servers for proxies that nobody here will use.
+  for (const auto& [address, client] : all.by_address) close(*client->link_, kServer);
+}
+
+bool ManagerClient::inside_server() {
+  const pid_t server = clients().server_process.load(std::memory_order_relaxed);
+  return server != 0 && server == os::process_id();
+}
+
+// Around a fork all tables are locked, so the child finds them whole.
+struct ManagerClient::ForkHandlers {
+  static void prepare() {
+    Clients& all = clients();
+    all.mutex.lock();
+    for (const auto& [address, client] : all.by_address) {
+      client->table_mutex_.lock();
+      client->fork_ids_.clear();
+      for (const auto& [id, count] : client->table_) {
+        if (count.handles > 0) client->fork_ids_.push_back(id);
+      }
+      if (client->fork_ids_.empty() || client->link_->dead != nullptr || inside_server()) continue;
+      try {
+        client->fork_socket_ = client->connect_and_greet(client->fork_ids_);
+      } catch (const Error&) {
+        // The child connects itself when it needs to, and finds what still lives then.
+      }
+    }
+  }
+  static void parent() {
+    Clients& all = clients();
+    for (const auto& [address, client] : all.by_address) {
+      client->fork_socket_.reset();
+      client->table_mutex_.unlock();
+    }
+    all.mutex.unlock();
+  }
+  static void child() {
+    Clients& all = clients();
+    for (const auto& [address, client] : all.by_address) {
+      ManagerClient& c = *client;
+      Link* const old = c.link_;
+      if (old->channel) old->channel->abandon();
+      old->socket.reset();
+      c.link_ = new Link;  // as fork, this has nobody to tell that memory has run out
+      c.link_->dead = old->dead.load();
+      c.link_->socket = std::move(c.fork_socket_);
+      c.releases_.clear();
+      const bool greeted = static_cast<bool>(c.link_->socket);
+      std::erase_if(c.table_, [](const auto& entry) { return entry.second.handles == 0; });
+      for (auto& [id, count] : c.table_) count.granted = greeted ? 1 : 0;
+      c.table_mutex_.unlock();
+    }
+    all.mutex.unlock();
+  }
+};
+
+ManagerClient::ManagerClient(std::string address, int server_pid)
+    : address_(std::move(address)), server_pid_(server_pid), link_(new Link) {
+  [[maybe_unused]] static const bool registered = [] {
+    os::at_fork(ForkHandlers::prepare, ForkHandlers::parent, ForkHandlers::child);
+    return true;
+  }();
+}
+
+ManagerClient::~ManagerClient() { delete link_; }
+
+std::string ManagerClient::name() const {
+  // The address ends in 32 random digits; four tell managers apart well enough for a reader.
+  return concat(std::string_view(address_).substr(0, address_.size() - 28), " (server pid ",
+                std::to_string(server_pid_), ")");
+}
+
+std::string ManagerClient::place(std::string_view call, const ManagerObject::Held* object) const {
+  if (object == nullptr) return concat(call, " on ", name(), ": ");
+  return concat(call, " on ", object->description(), ": ");
+}
+
+// --- connection ---
+
+Fd ManagerClient::connect_and_greet(const std::vector<std::uint64_t>& ids) const {
+  Fd socket = os::connect_abstract(address_);
+  if (os::peer_credentials(socket.get()).uid != os::own_domain().user) {
+    throw AuthenticationError(concat(name(), ": the server belongs to another user"));
+  }
+  const auto deadline = Deadline::after(std::chrono::seconds(1));
+  std::size_t at = 0;
+  do {
+    const std::size_t n = std::min(ids.size() - at, manager_protocol::kIdsPerGreeting);
+    GreetingHeader header;
+    header.last = at + n == ids.size() ? 1 : 0;
+    Buffer packet;
+    manager_protocol::put(packet, header);
+    packet.append(ids.data() + at, n * sizeof(std::uint64_t));
+    os::Io io = os::send_packet(socket.get(), packet.bytes());
+    while (io == os::Io::would_block) {
+      if (!os::wait_writable(socket.get(), deadline)) {
+        throw TimedOut(concat(name(), ": the server does not take what is sent to it"));
+      }
+      io = os::send_packet(socket.get(), packet.bytes());
+    }
+    if (io == os::Io::hung_up) throw EndOfFile(concat(name(), ": ", kGone));
+    at += n;
+  } while (at < ids.size());
+  return socket;
+}
+
+void ManagerClient::open(Link& link) {
+  const std::lock_guard lock(table_mutex_);
+  if (!link.socket) {
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, count] : table_) {
+      if (count.handles > 0) ids.push_back(id);
+    }
+    link.socket = connect_and_greet(ids);
+    for (const std::uint64_t id : ids) ++table_.find(id)->second.granted;
+  }
+  link.channel = ByteChannel::over_socket(std::move(link.socket), true);
+}
+
+void ManagerClient::close(Link& link, const char* reason) noexcept {
+  link.dead = reason;
+  link.channel.reset();
+  link.socket.reset();
+}
+
+bool ManagerClient::ask_to_end(Deadline deadline) const noexcept {
+  try {
+    const auto channel = ByteChannel::over_socket(connect_and_greet({}), true);
+    Buffer request;
+    manager_protocol::put(request, PieceHeader());
+    manager_protocol::put(request,
+                          RequestHeader{.op = static_cast<std::uint16_t>(ManagerOp::shutdown)});
+    channel->send(outgoing(request.bytes()));
+    Buffer reply;
+    Incoming into;
+    into.context = &reply;
+    into.grow = [](Incoming& self, std::size_t n) {
+      return static_cast<Buffer*>(self.context)->assign(n);
+    };
+    return channel->recv(into, deadline);
+  } catch (const std::exception&) {
+    return false;  // it is gone, or cannot be reached: its process is ended by other means
+  }
+}
+
+void ManagerClient::disconnect(const char* reason) noexcept {
+  std::shared_ptr<ManagerClient> registered;
+  {
+    Clients& all = clients();
+    const std::lock_guard lock(all.mutex);
+    if (const auto at = all.by_address.find(address_); at != all.by_address.end()) {
+      registered = std::move(at->second);
+      all.by_address.erase(at);
+    }
+  }
+  const std::lock_guard lock(link_->mutex);
+  close(*link_, reason);
+}
+
+// --- exchange ---
+
+ManagerReply ManagerClient::exchange(Buffer& request, std::string_view call,
+                                     const ManagerObject::Held* object) {
+  if (inside_server()) {
+    throw Error(concat(place(call, object),
+                       "called inside a manager's server, where apply and sort run; a server that waits for "
+                       "a server could wait for itself"));
+  }
+  Buffer reply;
+  {
+    Link& link = *link_;
+    const std::lock_guard lock(link.mutex);
+    try {
+      if (const char* const dead = link.dead) throw EndOfFile(dead);
+      if (!link.channel) open(link);
+      send_releases(link);
+      const std::uint32_t sequence = ++link.sequence;
+      const PieceHeader header{sequence, 0};
+      std::memcpy(request.data(), &header, sizeof header);
+      send(link, {request.data(), request.size()});
+      receive(link, sequence, reply);
+    } catch (const EndOfFile&) {
+      if (link.dead == nullptr) close(link, kGone);
+      throw EndOfFile(concat(place(call, object), link.dead.load()));
+    } catch (const SystemError& error) {
+      if (error.code() != std::errc::connection_refused) throw;
+      close(link, kGone);
+      throw EndOfFile(concat(place(call, object), kGone));
+    } catch (const DecodeError& error) {
+      close(link, "the server has sent what no server sends");
+      throw DecodeError(concat(place(call, object), error.what()));
+    }
+  }
+  flush_releases();
+  ManagerReply result(shared_from_this(), std::move(reply));
+  result.rethrow();
+  return result;
+}
+
+void ManagerClient::send(Link& link, std::span<std::byte> request) {
+  // Pieces after the first get their header in the place of bytes that were sent before.
+  PieceHeader header;
+  std::memcpy(&header, request.data(), sizeof header);
+  while (request.size() > kPieceBytes) {
+    header.flags = kMorePieces;
+    std::memcpy(request.data(), &header, sizeof header);
+    link.channel->send(outgoing(request.first(kPieceBytes)));
+    request = request.subspan(kPieceBytes - sizeof header);
+  }
+  header.flags = 0;
+  std::memcpy(request.data(), &header, sizeof header);
+  link.channel->send(outgoing(request));
+}
+
+void ManagerClient::receive(Link& link, std::uint32_t sequence, Buffer& reply) {
+  PieceReceiver pieces(reply);
+  for (;;) {
+    const PieceHeader header = pieces.receive(*link.channel);
+    if (header.sequence != sequence) {  // of a call that ran out of memory
+      pieces.drop_last();
+      continue;
+    }
+    if ((header.flags & kMorePieces) == 0) return;
+    const PieceHeader more{sequence, kContinue};
+    link.channel->send(outgoing(std::as_bytes(std::span(&more, 1))));
+  }
+}
+
+// --- references ---
+
+ManagerObject ManagerClient::reference(std::uint64_t id, std::uint64_t token, ObjectKind kind,
+                                       std::uint32_t type) {
+  acquire(id, token);
+  try {
+    return ManagerObject(
+        std::make_shared<const ManagerObject::Held>(shared_from_this(), id, kind, type));
+  } catch (const std::bad_alloc&) {
+    release(id);
+    throw;
+  }
+}
+
+void ManagerClient::acquire(std::uint64_t id, std::uint64_t token) {
+  {
+    const std::lock_guard lock(table_mutex_);
+    Count& count = table_[id];
+    ++count.handles;
+    if ((count.granted > 0 && token == 0) || inside_server()) return;
+  }
+  try {
+    ManagerRequest request(shared_from_this(), ManagerOp::attach, "attach");
+    request.raw(id).raw(token).run();
+  } catch (const EndOfFile&) {
+    // Every call on the object will say so. To say it here would look like the end of whatever the
+    // proxy came through.
+  } catch (...) {
+    release(id);
+    throw;
+  }
+}
+
+void ManagerClient::release(std::uint64_t id) noexcept {
+  {
+    const std::lock_guard lock(table_mutex_);
+    const auto at = table_.find(id);
+    if (--at->second.handles > 0) return;
+    const std::uint64_t granted = at->second.granted;
+    table_.erase(at);
+    if (granted == 0) return;
+    try {
+      releases_.emplace_back(id, granted);
+    } catch (const std::bad_alloc&) {
+      return;  // kept by the server until this process ends, which is the lesser evil in a destructor
+    }
+  }
+  flush_releases();
+}
+
+void ManagerClient::take_grants(const std::vector<std::uint64_t>& ids) {
+  const std::lock_guard lock(table_mutex_);
+  table_.reserve(table_.size() + ids.size());
+  for (const std::uint64_t id : ids) {
+    Count& count = table_[id];
+    ++count.granted;
+    ++count.handles;
+  }
+}
+
+std::uint64_t ManagerClient::pin(std::uint64_t id) {
+  ManagerRequest request(shared_from_this(), ManagerOp::pin, "pin");
+  return request.raw(id).send().raw<std::uint64_t>();
+}
+
+// Never waits: what does not fit stays for the next call.
+void ManagerClient::send_releases(Link& link) {
+  const std::lock_guard lock(table_mutex_);
+  while (!releases_.empty()) {
+    constexpr std::size_t kMost = 1024;
+    const std::size_t n = std::min(releases_.size(), kMost);
+    Buffer message;
+    manager_protocol::put(message, PieceHeader{++link.sequence, 0});
+    manager_protocol::put(
+        message, RequestHeader{.op = static_cast<std::uint16_t>(ManagerOp::release)});
+    for (std::size_t i = releases_.size() - n; i < releases_.size(); ++i) {
+      manager_protocol::put(message, releases_[i].first);
+      manager_protocol::put(message, releases_[i].second);
+    }
+    if (!link.channel->try_send(outgoing(message.bytes()))) return;
+    releases_.resize(releases_.size() - n);
+  }
+}
+
+void ManagerClient::flush_releases() noexcept {
+  for (;;) {
+    {
+      const std::lock_guard lock(table_mutex_);
+      if (releases_.empty()) return;
+    }
+    // Whoever holds the link looks here again after letting go of it.
+    const std::unique_lock lock(link_->mutex, std::try_to_lock);
+    if (!lock) return;
+    if (!link_->channel) {
+      // Gone, and all references with it; or a fork's, which the next call opens.
+      if (link_->dead == nullptr) return;
+      const std::lock_guard table(table_mutex_);
+      releases_.clear();
+      return;
+    }
+    try {
+      send_releases(*link_);
+    } catch (const EndOfFile&) {
+      close(*link_, kGone);
+      continue;
+    } catch (const std::exception&) {
+      return;  // no memory, no descriptors: the next call sends them
+    }
+    const std::lock_guard table(table_mutex_);
+    if (!releases_.empty()) return;
+  }
+}
+
+}  // namespace tandem::detail

@@ -1,0 +1,116 @@
+// A process's connection to a manager's server, shared by all its proxies and threads.
+//
+// 1. The table says, per object, how many handles this process has (`handles`) and how many references the
+//    server counts for its connection (`granted`). When the last handle goes, exactly `granted` are given
+//    back; what the server grants meanwhile is counted anew.
+// 2. `table_mutex_` is held for moments, `Link::mutex` for a whole exchange. Nobody locks the link with the
+//    table locked. A connection is made with both, so that a fork finds it made or not begun.
+// 3. A fork copies none of this: before it, the parent opens a second connection and says in its greeting
+//    what the child will refer to; the child gets that socket and a new Link, and leaves the old one,
+//    which another thread may have been using, undestroyed. The server reads greetings before it takes
+//    any reference back, so the child's objects outlive whatever the parent does next.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tandem/detail/byte_channel.hpp"
+#include "tandem/detail/deadline.hpp"
+#include "tandem/detail/fd.hpp"
+#include "tandem/detail/manager_client.hpp"
+
+namespace tandem::detail {
+
+class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
+ public:
+  /// The process's client for this server, made on first use. Does not connect yet.
+  [[nodiscard]] static std::shared_ptr<ManagerClient> to(const std::string& address, int server_pid);
+  /// From now on this process is the server at `address`: proxies have names here, but no calls.
+  static void become_server();
+  [[nodiscard]] static bool inside_server();
+
+  ManagerClient(std::string address, int server_pid);
+  ManagerClient(const ManagerClient&) = delete;
+  ManagerClient& operator=(const ManagerClient&) = delete;
+  ~ManagerClient();
+
+  [[nodiscard]] const std::string& address() const { return address_; }
+  [[nodiscard]] int server_pid() const { return server_pid_; }
+  /// "tandem-manager-7f3a (server pid 77)"
+  [[nodiscard]] std::string name() const;
+
+  /// \throws EndOfFile, or what the server's step threw
+  [[nodiscard]] ManagerReply exchange(Buffer& request, std::string_view call,
+                                      const ManagerObject::Held* object);
+  /// A handle of this process; with it comes a reference if the process has none.
+  [[nodiscard]] ManagerObject reference(std::uint64_t id, std::uint64_t token, ObjectKind kind,
+                                        std::uint32_t type);
+  [[nodiscard]] std::uint64_t pin(std::uint64_t id);
+  /// Counts a handle, and gets a reference if this process has none. Never fails because of the server.
+  void acquire(std::uint64_t id, std::uint64_t token);
+  void release(std::uint64_t id) noexcept;
+  /// Counts references that came with a reply, and a handle for each while the reply lives.
+  void take_grants(const std::vector<std::uint64_t>& ids);
+  /// Asks the server to end, over a connection of its own, so that no call in progress is in the way.
+  /// \returns false when it has not said until the deadline that it will
+  [[nodiscard]] bool ask_to_end(Deadline deadline) const noexcept;
+  /// Ends the connection for good: every call throws EndOfFile.
+  void disconnect(const char* reason) noexcept;
+
+ private:
+  struct Count {
+    std::uint64_t handles = 0;
+    std::uint64_t granted = 0;
+  };
+  struct Link {
+    std::mutex mutex;
+    Fd socket;  // greeted, not used yet: what a forked child starts with
+    std::unique_ptr<ByteChannel> channel;
+    std::uint32_t sequence = 0;
+    std::atomic<const char*> dead = nullptr;  // why, once it is
+  };
+  struct ForkHandlers;
+
+  void open(Link& link);
+  [[nodiscard]] Fd connect_and_greet(const std::vector<std::uint64_t>& ids) const;
+  void send(Link& link, std::span<std::byte> request);
+  void receive(Link& link, std::uint32_t sequence, Buffer& reply);
+  void send_releases(Link& link);
+  void flush_releases() noexcept;
+  static void close(Link& link, const char* reason) noexcept;
+  [[nodiscard]] std::string place(std::string_view call, const ManagerObject::Held* object) const;
+
+  const std::string address_;
+  const int server_pid_;
+  std::mutex table_mutex_;
+  std::unordered_map<std::uint64_t, Count> table_;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> releases_;  // not said yet
+  Link* link_;  // replaced only in a forked child, which has one thread then
+  Fd fork_socket_;
+  std::vector<std::uint64_t> fork_ids_;
+};
+
+struct ManagerObject::Held {
+  Held(std::shared_ptr<ManagerClient> of, std::uint64_t object, ObjectKind k, std::uint32_t t)
+      : client(std::move(of)), id(object), kind(k), type(t) {}
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() { client->release(id); }
+  [[nodiscard]] std::string description() const;
+
+  const std::shared_ptr<ManagerClient> client;
+  const std::uint64_t id;
+  const ObjectKind kind;
+  const std::uint32_t type;
+};
+
+}  // namespace tandem::detail

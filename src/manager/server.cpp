@@ -1,0 +1,326 @@
+#include "manager/server.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <utility>
+
+#include "os/check.hpp"
+#include "os/domain.hpp"
+#include "os/fence.hpp"
+#include "os/futex.hpp"
+#include "os/poll.hpp"
+#include "os/socket.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::detail {
+
+using manager_protocol::GreetingHeader;
+using manager_protocol::kContinue;
+using manager_protocol::kIdsPerGreeting;
+using manager_protocol::kMessageType;
+using manager_protocol::kMorePieces;
+using manager_protocol::kPieceBytes;
+using manager_protocol::PieceHeader;
+using manager_protocol::Reader;
+using manager_protocol::RequestHeader;
+
+namespace {
+
+// A look costs tens of nanoseconds, the poller's system call hundreds.
+constexpr unsigned kLooksPerPoll = 256;
+// A client that was silent for this many polls, while others were not, is armed.
+constexpr unsigned kQuietPolls = 16;
+// Buffers above this are given back between requests.
+constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
+
+}  // namespace
+
+ManagerServer::ManagerServer(Fd listener, std::string where)
+    : listener_(std::move(listener)),
+      store_(std::move(where)),
+      scratch_(std::max(kPieceBytes,
+                        sizeof(GreetingHeader) + kIdsPerGreeting * sizeof(std::uint64_t))) {
+  poller_.add(listener_.get(), kListenerKey);
+}
+
+// --- the loop ---
+
+void ManagerServer::run() {
+  while (!store_.shutting_down()) {
+    if (!spin_.spin([this] { return look(); })) sleep();
+  }
+}
+
+bool ManagerServer::look() {
+  bool served = false;
+  for (std::size_t i = 0; i < awake_.size();) {
+    Connection& connection = *awake_[i];
+    if (connection.channel->ready()) {
+      served = true;
+      connection.heard = true;
+      serve(connection);
+    }
+    if (i < awake_.size() && awake_[i] == &connection) ++i;  // else it was expelled
+  }
+  if (++looks_ % kLooksPerPoll == 0) {
+    poll(Deadline::now());
+    let_rest();
+  }
+  if (!expelled_.empty()) bury();
+  return served || store_.shutting_down();
+}
+
+void ManagerServer::sleep() {
+  for (Connection* const connection : awake_) connection->channel->arm();
+  const bool fenced = os::heavy_fence();
+  const bool quiet = std::none_of(awake_.begin(), awake_.end(), [](const Connection* connection) {
+    return connection->channel->ready();
+  });
+  if (!quiet || !fenced) {
+    // Without the fence a bell can be missed, so nobody stays armed and sleep is short.
+    if (quiet) poll(Deadline::after(os::kSlice));
+    for (Connection* const connection : awake_) connection->channel->disarm();
+    return;
+  }
+  for (Connection* const connection : awake_) connection->awake = false;
+  awake_.clear();
+  const long long start = os::SpinBudget::now_ns();
+  poll(Deadline::never());
+  spin_.slept(os::SpinBudget::now_ns() - start);
+}
+
+void ManagerServer::poll(Deadline deadline) {
+  for (const std::uint64_t key : poller_.wait(deadline)) {
+    if (key == kListenerKey) {
+      accept_all();
+      continue;
+    }
+    const auto at = connections_.find(key);
+    if (at == connections_.end()) continue;
+    Connection& connection = *at->second;
+    if (connection.channel) {
+      wake(connection);
+    } else if (connection.socket) {
+      greet(connection);
+    }
+  }
+  if (!expelled_.empty()) bury();
+}
+
+void ManagerServer::wake(Connection& connection) {
+  if (!connection.awake) {
+    connection.channel->disarm();
+    connection.awake = true;
+    connection.quiet = 0;
+    awake_.push_back(&connection);
+  }
+  try {
+    if (!connection.channel->ready_after_doorbell()) return;
+  } catch (const Error&) {  // its socket has something that no client sends
+    return expel(connection);
+  }
+  serve(connection);
+}
+
+void ManagerServer::let_rest() {
+  if (awake_.size() < 2) return;
+  bool any = false;
+  for (Connection* const connection : awake_) {
+    connection->quiet = std::exchange(connection->heard, false) ? 0 : connection->quiet + 1;
+    if (connection->quiet < kQuietPolls) continue;
+    connection->channel->arm();
+    any = true;
+  }
+  if (!any) return;
+  const bool fenced = os::heavy_fence();
+  std::erase_if(awake_, [fenced](Connection* connection) {
+    if (connection->quiet < kQuietPolls) return false;
+    connection->quiet = 0;
+    if (!fenced || connection->channel->ready()) {
+      connection->channel->disarm();
+      return false;
+    }
+    connection->awake = false;
+    return true;
+  });
+}
+
+// --- coming and going ---
+
+void ManagerServer::accept_all() {
+  while (listening_) {
+    try {
+      std::optional<Fd> socket = os::accept_connection(listener_.get());
+      if (!socket) return;
+      if (os::peer_credentials(socket->get()).uid != os::own_domain().user) continue;
+      auto made = std::make_unique<Connection>();
+      Connection& connection = *made;
+      connection.key = ++last_key_;
+      connection.socket = std::move(*socket);
+      greeting_.reserve(greeting_.size() + 1);
+      expelled_.reserve(connections_.size() + 1);
+      awake_.reserve(connections_.size() + 1);
+      connections_.emplace(connection.key, std::move(made));
+      greeting_.push_back(&connection);
+      poller_.add(connection.socket.get(), connection.key);
+    } catch (const std::exception&) {
+      // No descriptors or no memory: who waits is accepted when somebody has left.
+      poller_.remove(listener_.get());
+      listening_ = false;
+    }
+  }
+}
+
+void ManagerServer::greet_all() {
+  for (std::size_t i = 0; i < greeting_.size();) {
+    Connection* const connection = greeting_[i];
+    greet(*connection);
+    if (i < greeting_.size() && greeting_[i] == connection) ++i;
+  }
+}
+
+void ManagerServer::greet(Connection& connection) {
+  try {
+    while (!connection.greeted) {
+      if (!read_greeting(connection)) return;
+    }
+    if (!os::wait_readable(connection.socket.get(), Deadline::now())) return;
+    connection.channel = ByteChannel::over_socket(std::move(connection.socket), false);
+    connection.awake = true;
+    awake_.push_back(&connection);
+  } catch (const std::exception&) {  // whatever is wrong, it is this client's
+    expel(connection);
+  }
+}
+
+/// \returns false when there is nothing to read yet
+bool ManagerServer::read_greeting(Connection& connection) {
+  os::Packet packet;
+  switch (os::recv_packet(connection.socket.get(), scratch_, packet)) {
+    case os::Io::would_block:
+      return false;
+    case os::Io::hung_up:
+      throw EndOfFile("Manager: a client hung up");
+    case os::Io::done:
+      break;
+  }
+  Reader from(std::span<const std::byte>(scratch_).first(packet.size));
+  const auto header = from.raw<GreetingHeader>();
+  if (packet.truncated || !packet.descriptors.empty() || header.magic != GreetingHeader().magic ||
+      header.version != manager_protocol::kVersion) {
+    throw DecodeError("Manager: not a client's greeting");
+  }
+  while (from.left() > 0) store_.greet(connection.references, from.raw<ObjectId>());
+  if (header.last == 0) return true;
+  connection.greeted = true;
+  std::erase(greeting_, &connection);
+  return true;
+}
+
+/// Closes it; `bury` does the rest when nobody walks over the lists.
+void ManagerServer::expel(Connection& connection) noexcept {
+  poller_.remove(connection.channel ? connection.channel->doorbell() : connection.socket.get());
+  connection.channel.reset();
+  connection.socket.reset();
+  std::erase(awake_, &connection);
+  std::erase(greeting_, &connection);
+  expelled_.push_back(&connection);  // has room: accept_all saw to it
+}
+
+void ManagerServer::bury() {
+  while (!expelled_.empty()) {
+    const std::vector<Connection*> gone = std::exchange(expelled_, {});
+    expelled_.reserve(connections_.size());
+    accept_all();
+    greet_all();
+    for (Connection* const connection : gone) {
+      store_.forget(connection->references);
+      connections_.erase(connection->key);
+    }
+  }
+  if (!listening_) {
+    poller_.add(listener_.get(), kListenerKey);
+    listening_ = true;
+  }
+}
+
+// --- requests ---
+
+void ManagerServer::serve(Connection& connection) {
+  try {
+    Incoming into;
+    into.storage = scratch_.data();
+    into.capacity = kPieceBytes;
+    if (!connection.channel->recv(into, Deadline::now())) return;
+    if (into.type == kMessageType && into.descriptors.empty() &&
+        take_piece(connection, std::span<const std::byte>(scratch_).first(into.size))) {
+      return;
+    }
+  } catch (const std::exception&) {
+    // It died, it sent what cannot be decoded, or there is no memory for what it sends.
+  }
+  expel(connection);
+}
+
+bool ManagerServer::take_piece(Connection& connection, std::span<const std::byte> piece) {
+  Reader from(piece);
+  const auto header = from.raw<PieceHeader>();
+  if (header.flags == kContinue) {
+    return header.sequence == connection.reply_sequence && connection.reply.size() > 0 &&
+           send_piece(connection);
+  }
+  if (connection.request_sequence != header.sequence) {  // the client gave up the one before
+    connection.request.clear();
+    connection.request_sequence = header.sequence;
+  }
+  const auto body = from.rest();
+  if ((header.flags & kMorePieces) != 0) {
+    connection.request.append(body.data(), body.size());
+    return true;
+  }
+  if (connection.request.size() == 0) return answer(connection, header.sequence, body);
+  connection.request.append(body.data(), body.size());
+  const Buffer whole = std::move(connection.request);
+  return answer(connection, header.sequence, whole.bytes());
+}
+
+bool ManagerServer::answer(Connection& connection, std::uint32_t sequence,
+                           std::span<const std::byte> request) {
+  const bool release =
+      Reader(request).raw<RequestHeader>().op == static_cast<std::uint16_t>(ManagerOp::release);
+  if (release) {
+    accept_all();
+    greet_all();
+  }
+  store_.count_connections(connections_.size());
+  store_.perform(connection.references, request, connection.reply);
+  connection.replied = 0;
+  connection.reply_sequence = sequence;
+  if (!release) return send_piece(connection);
+  connection.reply.clear();
+  return true;
+}
+
+bool ManagerServer::send_piece(Connection& connection) {
+  // Pieces after the first get their header in the place of bytes that were sent before.
+  Buffer& reply = connection.reply;
+  const std::size_t start =
+      connection.replied == 0 ? 0 : connection.replied - sizeof(PieceHeader);
+  const std::size_t size = std::min(reply.size() - start, kPieceBytes);
+  const bool last = start + size == reply.size();
+  const PieceHeader header{connection.reply_sequence, last ? 0 : kMorePieces};
+  std::memcpy(reply.data() + start, &header, sizeof header);
+  Outgoing message;
+  message.type = kMessageType;
+  message.bytes = reply.bytes().subspan(start, size);
+  if (!connection.channel->try_send(message)) return false;  // it does not read its replies
+  connection.replied = start + size;
+  if (last) {
+    reply.clear();
+    if (reply.capacity() > kKeptBytes) reply = Buffer();
+  }
+  return true;
+}
+
+}  // namespace tandem::detail

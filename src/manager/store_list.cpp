@@ -1,0 +1,130 @@
+// The steps of a list. What can throw comes first, the change last.
+#include <algorithm>
+#include <iterator>
+
+#include "manager/store.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::detail {
+namespace {
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+void Store::perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWriter& reply) {
+  const auto erase = [&](ListObject::iterator at) {
+    const StoredValue value = std::move(*at);
+    list.erase(at);
+    drop(value);
+  };
+  switch (op) {
+    case ManagerOp::list_size:
+      from.expect_end();
+      return reply.raw(std::uint64_t{list.size()});
+    case ManagerOp::list_clear: {
+      from.expect_end();
+      const ListObject old = std::exchange(list, {});
+      for (const StoredValue& value : old) drop(value);
+      return;
+    }
+    case ManagerOp::list_reverse:
+      from.expect_end();
+      return std::reverse(list.begin(), list.end());
+    case ManagerOp::list_sort:
+      return sort(list, from);
+    case ManagerOp::list_extend: {
+      if (from.left() == 0) return;
+      StoredValue first = read_value(from);
+      if (from.left() == 0) {  // push_back, without a vector for one
+        list.push_back(std::move(first));
+        return keep(list.back());
+      }
+      ListObject more;
+      more.push_back(std::move(first));
+      while (from.left() > 0) more.push_back(read_value(from));
+      if (list.capacity() - list.size() < more.size()) {
+        list.reserve(std::max(list.size() + more.size(), 2 * list.capacity()));
+      }
+      for (StoredValue& value : more) {
+        keep(value);
+        list.push_back(std::move(value));
+      }
+      return;
+    }
+    case ManagerOp::list_pop_back:
+      from.expect_end();
+      if (list.empty()) return reply.missing();
+      reply.value(list.back());
+      return erase(std::prev(list.end()));
+    case ManagerOp::list_slice: {
+      const auto size = std::uint64_t{list.size()};
+      const auto first = std::min(from.raw<std::uint64_t>(), size);
+      const auto last = std::clamp(from.raw<std::uint64_t>(), first, size);
+      from.expect_end();
+      reply.raw(last - first);
+      for (auto i = first; i < last; ++i) reply.value(list[i]);
+      return;
+    }
+    case ManagerOp::list_remove:
+    case ManagerOp::list_index:
+    case ManagerOp::list_count: {
+      const auto wanted = as_text(from.bytes());
+      from.expect_end();
+      const auto equal = [&](const StoredValue& value) { return value.bytes == wanted; };
+      if (op == ManagerOp::list_count) {
+        return reply.raw(static_cast<std::uint64_t>(std::count_if(list.begin(), list.end(), equal)));
+      }
+      const auto at = std::find_if(list.begin(), list.end(), equal);
+      if (at == list.end()) return reply.missing();
+      if (op == ManagerOp::list_remove) return erase(at);
+      return reply.raw(static_cast<std::uint64_t>(at - list.begin()));
+    }
+    default:
+      break;
+  }
+
+  const auto index = from.raw<std::uint64_t>();
+  if (op == ManagerOp::list_insert) {
+    StoredValue value = read_value(from);
+    from.expect_end();
+    if (index > list.size()) return reply.missing();
+    keep(*list.insert(list.begin() + static_cast<std::ptrdiff_t>(index), std::move(value)));
+    return;
+  }
+  if (index >= list.size()) return reply.missing();
+  StoredValue& element = list[index];
+  switch (op) {
+    case ManagerOp::list_get:
+      from.expect_end();
+      return reply.value(element);
+    case ManagerOp::list_set: {
+      StoredValue value = read_value(from);
+      from.expect_end();
+      return replace(element, std::move(value));
+    }
+    case ManagerOp::list_erase:
+    case ManagerOp::list_pop:
+      from.expect_end();
+      if (op == ManagerOp::list_pop) reply.value(element);
+      return erase(list.begin() + static_cast<std::ptrdiff_t>(index));
+    case ManagerOp::list_fetch_add:
+      return replace(element, add(element, from, reply));
+    case ManagerOp::list_apply:
+      return replace(element, apply(element, from, reply));
+    case ManagerOp::list_compare_exchange: {
+      const bool equal = as_text(from.bytes()) == element.bytes;
+      StoredValue desired = read_value(from);
+      from.expect_end();
+      reply.raw(equal);
+      if (equal) replace(element, std::move(desired));
+      return;
+    }
+    default:
+      throw DecodeError("ListProxy: not an operation of a list");
+  }
+}
+
+}  // namespace tandem::detail

@@ -1,0 +1,30 @@
+// Waits for any of many descriptors, of which it keeps the list.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tandem/detail/deadline.hpp"
+#include "tandem/detail/fd.hpp"
+
+namespace tandem::os {
+
+class Poller {
+ public:
+  Poller();
+
+  /// \param key what `wait` calls it
+  void add(int fd, std::uint64_t key);
+  /// Before the descriptor is closed.
+  void remove(int fd) noexcept;
+  /// The keys of those that are readable or hung up, some of them if they are very many; none when the
+  /// deadline passed. They stay ready until they are read.
+  [[nodiscard]] const std::vector<std::uint64_t>& wait(detail::Deadline deadline);
+
+ private:
+  detail::Fd epoll_;
+  std::vector<std::uint64_t> ready_;
+};
+
+}  // namespace tandem::os

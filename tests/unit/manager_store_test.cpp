@@ -1,0 +1,269 @@
+// The objects of a manager's server, without a server: references, atomic steps, hostile bytes.
+#include "manager/store.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "support/random.hpp"
+#include "tandem/detail/archive.hpp"
+#include "tandem/detail/exception.hpp"
+#include "tandem/error.hpp"
+
+namespace tandem::detail {
+namespace {
+
+using manager_protocol::PieceHeader;
+using manager_protocol::put;
+using manager_protocol::Reader;
+using manager_protocol::ReplyHeader;
+using manager_protocol::ReplyStatus;
+using manager_protocol::RequestHeader;
+
+struct Answer {
+  ReplyStatus status = ReplyStatus::found;
+  std::vector<std::byte> result;
+  std::vector<ObjectId> granted;
+
+  [[nodiscard]] Reader reader() const { return Reader(result); }
+  [[nodiscard]] bool found() const { return status == ReplyStatus::found; }
+};
+
+class Request {
+ public:
+  explicit Request(ManagerOp op, ObjectId object = 0) {
+    put(bytes_, RequestHeader{.op = static_cast<std::uint16_t>(op), .object = object});
+  }
+  template <class Raw>
+  Request& raw(Raw number) {
+    put(bytes_, number);
+    return *this;
+  }
+  Request& text(std::string_view s) {
+    put(bytes_, std::uint64_t{s.size()});
+    bytes_.append(s.data(), s.size());
+    return *this;
+  }
+  Request& value(std::string_view s, const std::vector<ObjectId>& references = {}) {
+    text(s).raw(static_cast<std::uint32_t>(references.size()));
+    for (const ObjectId id : references) raw(id);
+    return *this;
+  }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_.bytes(); }
+
+ private:
+  Buffer bytes_;
+};
+
+class ManagerStoreTest : public testing::Test {
+ protected:
+  Answer ask(ClientReferences& client, const Request& request) {
+    return ask(client, request.bytes());
+  }
+  Answer ask(ClientReferences& client, std::span<const std::byte> request) {
+    Buffer reply;
+    store_.perform(client, request, reply);
+    Reader from(reply.bytes());
+    static_cast<void>(from.raw<PieceHeader>());
+    Answer answer;
+    answer.status = from.raw<ReplyHeader>().status;
+    auto rest = from.rest();
+    std::uint32_t n = 0;
+    std::memcpy(&n, rest.data() + rest.size() - sizeof n, sizeof n);
+    rest = rest.first(rest.size() - sizeof n);
+    answer.granted.resize(n);
+    const auto ids = rest.last(n * sizeof(ObjectId));
+    std::memcpy(answer.granted.data(), ids.data(), ids.size());
+    rest = rest.first(rest.size() - ids.size());
+    answer.result.assign(rest.begin(), rest.end());
+    return answer;
+  }
+  ObjectId make(ClientReferences& client, ObjectKind kind, std::string_view name = {}) {
+    const Answer answer = ask(client, Request(ManagerOp::create).raw(kind).raw(1u).text(name));
+    EXPECT_TRUE(answer.found());
+    return answer.reader().raw<ObjectId>();
+  }
+  ObjectId make_dict(ClientReferences& client) { return make(client, ObjectKind::dict); }
+  ObjectId make_list(ClientReferences& client) { return make(client, ObjectKind::list); }
+  void release(ClientReferences& client, ObjectId id, std::uint64_t n = 1) {
+    store_.release(client, id, n);
+  }
+  [[noreturn]] static void rethrow(const Answer& answer) {
+    Decoder from(answer.result, Route::manager);
+    std::rethrow_exception(decode_exception(from));
+  }
+
+  Store store_{"test"};
+  ClientReferences client_;
+  ClientReferences other_;
+};
+
+TEST_F(ManagerStoreTest, ObjectGoesWithItsLastReference) {
+  const ObjectId id = make_dict(client_);
+  EXPECT_EQ(store_.object_count(), 1u);
+  EXPECT_TRUE(ask(other_, Request(ManagerOp::attach).raw(id).raw(std::uint64_t{0})).found());
+  release(client_, id);
+  EXPECT_EQ(store_.object_count(), 1u);
+  release(other_, id);
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreTest, AttachToWhatIsGoneIsMissing) {
+  const ObjectId id = make_dict(client_);
+  release(client_, id);
+  EXPECT_FALSE(ask(other_, Request(ManagerOp::attach).raw(id).raw(std::uint64_t{0})).found());
+  EXPECT_TRUE(other_.held.empty());
+}
+
+TEST_F(ManagerStoreTest, NobodyGivesBackMoreThanItHolds) {
+  const ObjectId id = make_dict(client_);
+  release(other_, id, 5);
+  EXPECT_EQ(store_.object_count(), 1u);
+  release(client_, id, 1'000'000);
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreTest, ADeadClientsReferencesAndPinsAreDropped) {
+  const ObjectId a = make_dict(client_);
+  const ObjectId b = make_list(client_);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::pin).raw(a)).found());
+  EXPECT_TRUE(ask(other_, Request(ManagerOp::attach).raw(b).raw(std::uint64_t{0})).found());
+  store_.forget(client_);
+  EXPECT_EQ(store_.object_count(), 1u);
+  store_.forget(other_);
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreTest, PinKeepsTheObjectUntilItsTokenIsUsed) {
+  const ObjectId id = make_dict(client_);
+  const auto token =
+      ask(client_, Request(ManagerOp::pin).raw(id)).reader().raw<std::uint64_t>();
+  release(client_, id);
+  EXPECT_EQ(store_.object_count(), 1u);
+  EXPECT_TRUE(ask(other_, Request(ManagerOp::attach).raw(id).raw(token)).found());
+  EXPECT_TRUE(client_.pins.empty());
+  release(other_, id);
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreTest, ANameKeepsTheObject) {
+  const ObjectId id = make(client_, ObjectKind::dict, "settings");
+  release(client_, id);
+  EXPECT_EQ(make(client_, ObjectKind::dict, "settings"), id);
+  const Answer wrong =
+      ask(client_, Request(ManagerOp::create).raw(ObjectKind::list).raw(1u).text("settings"));
+  EXPECT_THROW(rethrow(wrong), Error);
+}
+
+TEST_F(ManagerStoreTest, ContainersKeepWhatTheyContain) {
+  const ObjectId outer = make_dict(client_);
+  const ObjectId inner = make_list(client_);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_set, outer).text("k").value("v", {inner}))
+                  .found());
+  release(client_, inner);
+  EXPECT_EQ(store_.object_count(), 2u);
+
+  const Answer got = ask(client_, Request(ManagerOp::dict_get, outer).text("k"));
+  EXPECT_EQ(got.granted, std::vector<ObjectId>{inner});
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_set, outer).text("k").value("w")).found());
+  EXPECT_EQ(store_.object_count(), 2u);
+  release(client_, inner);
+  EXPECT_EQ(store_.object_count(), 1u);
+}
+
+TEST_F(ManagerStoreTest, DeepNestingGoesWithoutAStack) {
+  ObjectId inner = make_list(client_);
+  for (int i = 0; i < 100'000; ++i) {
+    const ObjectId outer = make_list(client_);
+    ask(client_, Request(ManagerOp::list_extend, outer).value("v", {inner}));
+    release(client_, inner);
+    inner = outer;
+  }
+  EXPECT_EQ(store_.object_count(), 100'001u);
+  release(client_, inner);
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreTest, AnObjectMayEraseItsOwnLastReference) {
+  const ObjectId id = make_list(client_);
+  ask(client_, Request(ManagerOp::list_extend, id).value("self", {id}));
+  release(client_, id);
+  EXPECT_EQ(store_.object_count(), 1u);
+  EXPECT_TRUE(ask(other_, Request(ManagerOp::list_clear, id)).found());
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreTest, AnUpdateMayReplaceTheLastReferenceToWhatItBrings) {
+  const ObjectId dict = make_dict(client_);
+  const ObjectId inner = make_list(client_);
+  ask(client_, Request(ManagerOp::dict_set, dict).text("a").value("v", {inner}));
+  release(client_, inner);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_update, dict)
+                               .text("a")
+                               .value("w")
+                               .text("b")
+                               .value("v", {inner}))
+                  .found());
+  EXPECT_EQ(store_.object_count(), 2u);
+}
+
+TEST_F(ManagerStoreTest, AnUpdateThatFailsChangesNothing) {
+  const ObjectId dict = make_dict(client_);
+  ask(client_, Request(ManagerOp::dict_set, dict).text("a").value("1"));
+  const Answer failed = ask(client_, Request(ManagerOp::dict_update, dict)
+                                         .text("a")
+                                         .value("2")
+                                         .text("b")
+                                         .value("3", {ObjectId{12345}}));
+  EXPECT_THROW(rethrow(failed), Error);
+  const Answer size = ask(client_, Request(ManagerOp::dict_size, dict));
+  EXPECT_EQ(size.reader().raw<std::uint64_t>(), 1u);
+  EXPECT_EQ(ask(client_, Request(ManagerOp::dict_get, dict).text("a")).reader().text(), "1");
+}
+
+TEST_F(ManagerStoreTest, PopItemTakesTheYoungestKey) {
+  const ObjectId dict = make_dict(client_);
+  for (const char* key : {"a", "b", "c", "d"}) {
+    ask(client_, Request(ManagerOp::dict_set, dict).text(key).value(key));
+  }
+  ask(client_, Request(ManagerOp::dict_set, dict).text("a").value("again"));  // keeps its age
+  ask(client_, Request(ManagerOp::dict_erase, dict).text("c"));
+  std::string order;
+  for (;;) {
+    const Answer answer = ask(client_, Request(ManagerOp::dict_pop_item, dict));
+    if (!answer.found()) break;
+    order += answer.reader().text();
+  }
+  EXPECT_EQ(order, "dba");
+}
+
+TEST_F(ManagerStoreTest, GarbageIsAnErrorAndHarmsNothing) {
+  std::mt19937_64 random(test::seed());
+  const ObjectId dict = make_dict(client_);
+  const ObjectId list = make_list(client_);
+  ask(client_, Request(ManagerOp::dict_set, dict).text("k").value("v", {list}));
+  ask(client_, Request(ManagerOp::list_extend, list).value("v", {dict}).value("w"));
+  ClientReferences hostile;
+  for (int i = 0; i < 100'000; ++i) {
+    std::vector<std::byte> bytes(random() % 96);
+    for (std::byte& b : bytes) {
+      b = static_cast<std::byte>(random() % 4 == 0 ? random() : random() % 4);
+    }
+    if (bytes.size() >= sizeof(RequestHeader) && random() % 8 != 0) {
+      const auto op = static_cast<std::uint16_t>(random() % 84);
+      if (op == static_cast<std::uint16_t>(ManagerOp::shutdown)) continue;
+      const RequestHeader header{.op = op, .object = random() % 3};
+      std::memcpy(bytes.data(), &header, sizeof header);
+    }
+    ask(hostile, bytes);
+  }
+  store_.forget(hostile);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_size, dict)).found());
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::list_size, list)).found());
+}
+
+}  // namespace
+}  // namespace tandem::detail
