@@ -7,6 +7,7 @@
 #include "tandem/error.hpp"
 #include "tandem/init.hpp"
 #include "tandem/log.hpp"
+#include "tandem/manager.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/process.hpp"
 #include "tandem/queue.hpp"

@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <random>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -34,7 +36,7 @@ bool throws_out_of_range(F f) {
   }
 }
 
-TEST_P(ManagerTest, DictIsAMap) {
+TEST(ManagerModelTest, DictIsAMap) {
   std::mt19937_64 random(test::seed());
   Manager manager;
   auto dict = manager.dict<std::string, int>();
@@ -109,7 +111,9 @@ TEST_P(ManagerTest, DictIsAMap) {
           ASSERT_EQ(dict.copy(), model);
           ASSERT_TRUE(std::ranges::equal(dict.keys(), std::views::keys(model)));
           ASSERT_TRUE(std::ranges::equal(dict.values(), std::views::values(model)));
-          ASSERT_TRUE(std::equal(dict.begin(), dict.end(), model.begin(), model.end()));
+          std::map<std::string, int> walked;
+          for (const auto& [key, value] : dict) walked.emplace(key, value);
+          ASSERT_EQ(walked, model);
         }
         break;
       case 17:
@@ -151,7 +155,7 @@ TEST_P(ManagerTest, DictIsAMap) {
   EXPECT_EQ(dict.copy(), model);
 }
 
-TEST_P(ManagerTest, ListIsAVector) {
+TEST(ManagerModelTest, ListIsAVector) {
   std::mt19937_64 random(test::seed());
   Manager manager;
   auto list = manager.list<int>();
@@ -223,7 +227,7 @@ TEST_P(ManagerTest, ListIsAVector) {
       case 14: {
         const auto index = list.index(v);
         ASSERT_EQ(index.has_value(), found != model.end());
-        if (index) ASSERT_EQ(*index, static_cast<std::size_t>(found - model.begin()));
+        ASSERT_EQ(index.value_or(model.size()), static_cast<std::size_t>(found - model.begin()));
         break;
       }
       case 15:
