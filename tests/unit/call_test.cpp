@@ -83,7 +83,7 @@ TEST(CallTest, EveryKindOfCallableIsCalled) {
   EXPECT_EQ(called<int>(Adder{3}, 4), 7);
   EXPECT_EQ(called<std::string>(Joiner{{"a", "b"}}, "c"), "abc");
   EXPECT_EQ(called<std::string>(Secret("hidden")), "hidden");
-  const int n = 5;
+  int n = 5;
   EXPECT_EQ(called<int>(by_value([n](int m) { return n + m; }), 1), 6);
   EXPECT_EQ(*called<std::unique_ptr<int>>(make, 3), 3);
   trace = "refers";
