@@ -39,8 +39,8 @@ constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
 ManagerServer::ManagerServer(Fd listener, std::string where)
     : listener_(std::move(listener)),
       store_(std::move(where)),
-      scratch_(std::max(kPieceBytes,
-                        sizeof(GreetingHeader) + kIdsPerGreeting * sizeof(std::uint64_t))) {
+      piece_(kPieceBytes),
+      greeting_packet_(sizeof(GreetingHeader) + kIdsPerGreeting * sizeof(std::uint64_t)) {
   poller_.add(listener_.get(), kListenerKey);
 }
 
@@ -197,7 +197,7 @@ void ManagerServer::greet(Connection& connection) {
 /// \returns false when there is nothing to read yet
 bool ManagerServer::read_greeting(Connection& connection) {
   os::Packet packet;
-  switch (os::recv_packet(connection.socket.get(), scratch_, packet)) {
+  switch (os::recv_packet(connection.socket.get(), greeting_packet_, packet)) {
     case os::Io::would_block:
       return false;
     case os::Io::hung_up:
@@ -205,7 +205,7 @@ bool ManagerServer::read_greeting(Connection& connection) {
     case os::Io::done:
       break;
   }
-  Reader from(std::span<const std::byte>(scratch_).first(packet.size));
+  Reader from(std::span<const std::byte>(greeting_packet_).first(packet.size));
   const auto header = from.raw<GreetingHeader>();
   if (packet.truncated || !packet.descriptors.empty() || header.magic != GreetingHeader().magic ||
       header.version != manager_protocol::kVersion) {
@@ -250,11 +250,11 @@ void ManagerServer::bury() {
 void ManagerServer::serve(Connection& connection) {
   try {
     Incoming into;
-    into.storage = scratch_.data();
-    into.capacity = kPieceBytes;
+    into.storage = piece_.data();
+    into.capacity = piece_.size();
     if (!connection.channel->recv(into, Deadline::now())) return;
     if (into.type == kMessageType && into.descriptors.empty() &&
-        take_piece(connection, std::span<const std::byte>(scratch_).first(into.size))) {
+        take_piece(connection, std::span<const std::byte>(piece_).first(into.size))) {
       return;
     }
   } catch (const std::exception&) {

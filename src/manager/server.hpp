@@ -92,7 +92,9 @@ class ManagerServer {
   std::vector<Connection*> greeting_;  // who has not said everything of it
   std::vector<Connection*> expelled_;  // closed, their references not yet taken back
   unsigned looks_ = 0;
-  std::vector<std::byte> scratch_;
+  // Two, as greetings are read while a piece is being worked on.
+  std::vector<std::byte> piece_;
+  std::vector<std::byte> greeting_packet_;
 };
 
 }  // namespace tandem::detail
