@@ -55,6 +55,16 @@ SharedChannel::~SharedChannel() {
     // release: what was sent before is seen by whoever sees this
     out_.state().state.fetch_or(kWriterClosed, std::memory_order_release);
     in_.state().state.fetch_or(kReaderClosed, std::memory_order_release);
+    // Closing the socket wakes the peer, unless a descriptor of it is left over somewhere.
+    os::full_fence();
+    if (out_.state().reader_parked.exchange(0, std::memory_order_relaxed) != 0 ||
+        in_.state().writer_parked.exchange(0, std::memory_order_relaxed) != 0) {
+      try {
+        bell_.ring();
+      } catch (const SystemError&) {
+        // Then the socket's end of file must do.
+      }
+    }
   }
   bell_.close();
   closes.fetch_add(1, std::memory_order_release);
@@ -208,7 +218,7 @@ void SharedChannel::await_room(std::size_t bytes) {
     arm_writer(bytes);
     arm_reader();
     const bool fenced = os::heavy_fence();
-    if (!enough() && in_.empty()) sleep(Deadline::never(), fenced);
+    if (!enough() && in_.empty() && !peer_closed()) sleep(Deadline::never(), fenced);
     disarm_writer();
     disarm_reader();
     hear();
@@ -354,7 +364,7 @@ SharedChannel::Found SharedChannel::await_record(RecordHeader& header, Deadline 
     if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
     arm_reader();
     const bool fenced = os::heavy_fence();
-    if (in_.empty() && !(in_stream && broken_off())) sleep(deadline, fenced);
+    if (!look_up()) sleep(deadline, fenced);
     disarm_reader();
     hear();
   }
@@ -605,7 +615,8 @@ int SharedChannel::fd() {
 }
 
 void SharedChannel::settle() {
-  if (something_waits()) {
+  // A peer that has closed rang for what it had sent; its end of file may be in the ring alone.
+  if (something_waits() || (peer_closed() && !bell_.hung_up())) {
     if ((!covered_ || !stash_.empty()) && !std::exchange(own_bell_rung_, true)) {
       os::ring_bell(own_bell_);
     }
@@ -622,7 +633,9 @@ void SharedChannel::settle() {
   if (covered_ || bell_.hung_up()) return;
   arm_reader();
   if (!os::heavy_fence()) in_.state().fences_needed.store(1, std::memory_order_relaxed);
-  if (!in_.empty() && !std::exchange(own_bell_rung_, true)) os::ring_bell(own_bell_);
+  if ((!in_.empty() || peer_closed()) && !std::exchange(own_bell_rung_, true)) {
+    os::ring_bell(own_bell_);
+  }
 }
 
 // Errors.

@@ -253,7 +253,7 @@ template <class T, class... P>
 template <class T>
 [[nodiscard]] T decode_functions(Decoder& from) {
   if constexpr (std::is_default_constructible_v<T>) {
-    T value{};
+    T value = T();  // not T{}: a member's constructor may be explicit
     call_load(from, value);
     return value;
   } else {
