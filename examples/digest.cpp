@@ -1,0 +1,268 @@
+// SHA-256 of every regular file below a directory, as sha256sum prints it, computed by a pool of
+// processes.
+//
+//   digest [--processes N] DIRECTORY     one process for each CPU by default; 0 = no others than
+//   this one
+//
+// Digests go to stdout, sorted by path; progress, complaints and the largest kinds of files to
+// stderr. Exit code: 0; 1 if anything could not be read or written; 2 for a wrong command line.
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <tandem/tandem.hpp>
+
+namespace {
+
+namespace fs = std::filesystem;
+using Sha256 = std::array<unsigned char, 32>;
+using Line = std::pair<std::string, std::optional<Sha256>>;  // nothing: a complaint was put instead
+
+struct Sum {
+  std::uint64_t bytes = 0;
+  std::uint64_t files = 0;
+};
+void add(Sum& sum, const Sum& more) {
+  sum.bytes += more.bytes;
+  sum.files += more.files;
+}
+
+using Complaints = tandem::Queue<std::string>;
+using Totals = tandem::DictProxy<std::string, Sum>;  // by file name extension
+
+// ---- What runs in the workers
+
+class Reader {
+ public:
+  Reader(Complaints complaints, Totals totals)
+      : complaints_(std::move(complaints)), totals_(std::move(totals)) {}
+
+  Line digest(std::string path) {
+    try {
+      Sha256 hash;
+      add(sums_[fs::path(path).extension().string()], {.bytes = read(path, hash), .files = 1});
+      if (++unmerged_ == 4096) merge();
+      return {std::move(path), hash};
+    } catch (const std::system_error& error) {
+      complaints_.put(path + ": " + error.code().message());
+      return {std::move(path), std::nullopt};
+    }
+  }
+
+  // A trip to the manager for each file would cost more than the small ones do.
+  void merge() {
+    for (const auto& [extension, sum] : sums_) {
+      totals_.insert(extension, {});
+      totals_.apply(extension, add, sum);
+    }
+    sums_.clear();
+    unmerged_ = 0;
+  }
+
+ private:
+  struct File {
+    int descriptor;
+    ~File() { close(descriptor); }
+  };
+  [[noreturn]] static void fail(int error) {
+    throw std::system_error(error, std::generic_category());
+  }
+
+  std::uint64_t read(const std::string& path, Sha256& hash) {
+    // What was a regular file when it was found may be a link or a pipe by now.
+    const File file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+    struct stat status = {};
+    if (file.descriptor < 0 || fstat(file.descriptor, &status) != 0) fail(errno);
+    if (!S_ISREG(status.st_mode)) fail(EINVAL);
+
+    std::uint64_t bytes = 0;
+    EVP_DigestInit_ex(context_.get(), algorithm_.get(), nullptr);
+    for (;;) {
+      const ssize_t n = ::read(file.descriptor, buffer_.data(), buffer_.size());
+      if (n < 0) fail(errno);
+      if (n == 0) break;
+      EVP_DigestUpdate(context_.get(), buffer_.data(), static_cast<std::size_t>(n));
+      bytes += static_cast<std::uint64_t>(n);
+    }
+    EVP_DigestFinal_ex(context_.get(), hash.data(), nullptr);
+    return bytes;
+  }
+
+  Complaints complaints_;
+  Totals totals_;
+  std::map<std::string, Sum> sums_;  // since the last merge
+  int unmerged_ = 0;
+  std::vector<char> buffer_ = std::vector<char>(128 * 1024);
+  std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> algorithm_{
+      EVP_MD_fetch(nullptr, "SHA256", nullptr), EVP_MD_free};
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_{EVP_MD_CTX_new(),
+                                                                   EVP_MD_CTX_free};
+};
+
+std::optional<Reader> reader;
+void begin(Complaints complaints, Totals totals) { reader.emplace(complaints, totals); }
+Line digest(std::string path) { return reader->digest(std::move(path)); }
+void end() { reader->merge(); }
+
+// ---- What runs in the parent
+
+int failures = 0;
+void complain(const std::string& text) {
+  std::cerr << "digest: " << text << '\n';
+  ++failures;
+}
+
+std::vector<std::string> files_below(const std::string& root) {
+  std::vector<std::string> files;
+  std::vector<fs::path> directories{root};
+  while (!directories.empty()) {
+    const fs::path directory = std::move(directories.back());
+    directories.pop_back();
+    std::error_code error;
+    std::error_code vanished;
+    for (fs::directory_iterator entry(directory, error); entry != fs::directory_iterator();
+         entry.increment(error)) {
+      if (entry->is_symlink(vanished)) continue;
+      if (entry->is_directory(vanished)) directories.push_back(entry->path());
+      if (entry->is_regular_file(vanished)) files.push_back(entry->path().string());
+    }
+    if (error) complain(directory.string() + ": " + error.message());
+  }
+  return files;
+}
+
+std::vector<Line> digest_all(const std::vector<std::string>& files, std::size_t processes,
+                             Totals totals) {
+  Complaints complaints;
+  std::vector<Line> lines;
+  const auto take = [&](Line& line) {
+    if (line.second) {
+      lines.push_back(std::move(line));
+    } else {
+      complain(complaints.get());
+    }
+  };
+
+  if (processes == 0) {
+    begin(complaints, totals);
+    for (const std::string& file : files) {
+      Line line = digest(file);
+      take(line);
+    }
+    end();
+  } else {
+    tandem::Pool pool({.processes = processes,
+                       .initializer = tandem::call(begin, complaints, totals),
+                       .finalizer = tandem::call(end)});
+    auto stream =
+        pool.with({.progress = {.enabled = true, .label = "digest"}}).imap_unordered(digest, files);
+    while (!stream.ended()) {
+      try {
+        if (std::optional<Line> line = stream.next()) take(*line);
+      } catch (const tandem::WorkerDied& death) {  // and its file with it; the others go on
+        complain(death.what());
+      }
+    }
+  }  // the end of the pool: the workers' finalizers have run
+  std::sort(lines.begin(), lines.end());
+  return lines;
+}
+
+// Names may have line ends in them.
+std::string escaped(std::string_view name) {
+  std::string text;
+  for (char c : name) {
+    switch (c) {
+      case '\\': text += "\\\\"; break;
+      case '\n': text += "\\n"; break;
+      case '\r': text += "\\r"; break;
+      default: text += c;
+    }
+  }
+  return text;
+}
+
+void print(const std::vector<Line>& lines) {
+  std::string text;
+  for (const auto& [path, hash] : lines) {
+    const std::string name = escaped(path);
+    if (name != path) text += '\\';  // as sha256sum: there are escapes in this line's name
+    for (unsigned char byte : *hash) {
+      text += "0123456789abcdef"[byte >> 4];
+      text += "0123456789abcdef"[byte & 15];
+    }
+    text += "  " + name + '\n';
+  }
+  errno = 0;
+  std::cout << text << std::flush;
+  if (!std::cout) complain("standard output: " + std::generic_category().message(errno));
+}
+
+void print_largest(const Totals& totals) {
+  std::vector<std::pair<std::string, Sum>> sums = totals.items();
+  std::sort(sums.begin(), sums.end(),
+            [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+  if (sums.size() > 5) sums.resize(5);
+  std::cerr << "         bytes     files  extension\n";
+  for (const auto& [extension, sum] : sums) {
+    std::cerr << std::setw(14) << sum.bytes << std::setw(10) << sum.files << "  "
+              << (extension.empty() ? "(none)" : escaped(extension)) << '\n';
+  }
+}
+
+[[noreturn]] void usage() {
+  std::cerr << "usage: digest [--processes N] DIRECTORY\n";
+  std::exit(2);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  tandem::init(argc, argv);
+
+  std::size_t processes = tandem::cpu_count();
+  std::vector<std::string_view> arguments(argv + 1, argv + argc);
+  auto argument = arguments.begin();
+  if (argument != arguments.end() && *argument == "--processes") {
+    if (++argument == arguments.end()) usage();
+    const char* last = argument->data() + argument->size();
+    const auto [parsed, error] = std::from_chars(argument->data(), last, processes);
+    if (error != std::errc() || parsed != last) usage();
+    ++argument;
+  }
+  if (arguments.end() - argument != 1) usage();
+
+  // Else the next file that is opened would become standard output.
+  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
+    complain("standard output: " + std::generic_category().message(errno));
+    return 1;
+  }
+  try {
+    const std::vector<std::string> files = files_below(std::string(*argument));
+    tandem::Manager manager;
+    const Totals totals = manager.dict<std::string, Sum>();
+    print(digest_all(files, processes, totals));
+    print_largest(totals);
+  } catch (const std::exception& error) {
+    complain(error.what());
+  }
+  return failures == 0 ? 0 : 1;
+}
