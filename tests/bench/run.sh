@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Builds and runs the benchmarks: tandem and its peers side by side.
+#
+#   tests/bench/run.sh [name...]    queue pipe start manager pool idle digest; all if none is named
+#
+# Figures mean little on a machine that does anything else, and ratios only within one run.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. cmake/packages.sh
+
+names=("$@")
+if ((${#names[@]} == 0)); then names=(queue pipe start manager pool idle digest); fi
+
+install_packages "${build_packages[@]}" "${test_packages[@]}"
+use_compiler_cache
+cmake --preset release </dev/null >&2
+cmake --build --preset release --target "${names[@]/%/_bench}" </dev/null >&2
+
+sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | uniq -c
+for name in "${names[@]}"; do
+  "build/release/tests/bench/${name}_bench"
+done

@@ -1,0 +1,65 @@
+// Starting a process that returns at once and waiting for it, beside posix_spawn of the same
+// program.
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "harness.hpp"
+
+namespace {
+
+constexpr int kStarts = 50;
+
+void nothing() {}
+
+std::vector<double> milliseconds_each(const std::function<void()>& start_and_join) {
+  std::vector<double> taken(kStarts);
+  for (double& milliseconds : taken) {
+    const bench::Clock::time_point start = bench::Clock::now();
+    start_and_join();
+    milliseconds = bench::seconds_since(start) * 1e3;
+  }
+  return {bench::median(taken)};
+}
+
+template <class Tag>
+std::vector<double> tandem_process(Tag method) {
+  return milliseconds_each([&] {
+    tandem::Process process(method, nothing);
+    process.start();
+    process.join();
+  });
+}
+
+std::vector<double> posix() {
+  return milliseconds_each([] {
+    std::string program = "/proc/self/exe";
+    std::string argument = "--end-at-once";
+    char* const arguments[] = {program.data(), argument.data(), nullptr};
+    pid_t child = 0;
+    int status = 0;
+    if (posix_spawn(&child, program.c_str(), nullptr, nullptr, arguments, environ) != 0 ||
+        waitpid(child, &status, 0) != child || status != 0) {
+      throw std::runtime_error("posix_spawn failed");
+    }
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "--end-at-once") return 0;
+  tandem::init(argc, argv);
+  bench::Comparison comparison{
+      .work = "start a process that does nothing, and join it",
+      .metrics = {{"p50, ms", false}},
+      .candidates = {
+          {"tandem, spawn", false, [] { return tandem_process(tandem::start::spawn); }},
+          {"tandem, fork", false, [] { return tandem_process(tandem::start::fork); }},
+          {"tandem, forkserver", false, [] { return tandem_process(tandem::start::forkserver); }},
+          {"posix_spawn", true, posix}}};
+  bench::add_python_peer(comparison, "Python spawn", "python_start.py", "10");
+  bench::compare(comparison);
+}
