@@ -152,21 +152,19 @@ std::vector<std::string> files_below(const std::string& root) {
 std::vector<Line> digest_all(const std::vector<std::string>& files, std::size_t processes,
                              Totals totals) {
   Complaints complaints;
+  std::vector<std::string> said;  // kept until the progress bar is gone
   std::vector<Line> lines;
-  const auto take = [&](Line& line) {
+  const auto take = [&](Line line) {
     if (line.second) {
       lines.push_back(std::move(line));
     } else {
-      complain(complaints.get());
+      said.push_back(complaints.get());
     }
   };
 
   if (processes == 0) {
     begin(complaints, totals);
-    for (const std::string& file : files) {
-      Line line = digest(file);
-      take(line);
-    }
+    for (const std::string& file : files) take(digest(file));
     end();
   } else {
     tandem::Pool pool({.processes = processes,
@@ -176,12 +174,14 @@ std::vector<Line> digest_all(const std::vector<std::string>& files, std::size_t 
         pool.with({.progress = {.enabled = true, .label = "digest"}}).imap_unordered(digest, files);
     while (!stream.ended()) {
       try {
-        if (std::optional<Line> line = stream.next()) take(*line);
+        if (std::optional<Line> line = stream.next()) take(*std::move(line));
       } catch (const tandem::WorkerDied& death) {  // and its file with it; the others go on
-        complain(death.what());
+        said.push_back(death.what());
       }
     }
-  }  // the end of the pool: the workers' finalizers have run
+  }  // the pool's workers have ended, and run their finalizers
+
+  for (const std::string& text : said) complain(text);
   std::sort(lines.begin(), lines.end());
   return lines;
 }
@@ -191,10 +191,17 @@ std::string escaped(std::string_view name) {
   std::string text;
   for (char c : name) {
     switch (c) {
-      case '\\': text += "\\\\"; break;
-      case '\n': text += "\\n"; break;
-      case '\r': text += "\\r"; break;
-      default: text += c;
+      case '\\':
+        text += "\\\\";
+        break;
+      case '\n':
+        text += "\\n";
+        break;
+      case '\r':
+        text += "\\r";
+        break;
+      default:
+        text += c;
     }
   }
   return text;
@@ -256,10 +263,9 @@ int main(int argc, char** argv) {
     return 1;
   }
   try {
-    const std::vector<std::string> files = files_below(std::string(*argument));
     tandem::Manager manager;
     const Totals totals = manager.dict<std::string, Sum>();
-    print(digest_all(files, processes, totals));
+    print(digest_all(files_below(std::string(*argument)), processes, totals));
     print_largest(totals);
   } catch (const std::exception& error) {
     complain(error.what());
