@@ -107,34 +107,43 @@ inline double run_together(const std::vector<std::function<void()>>& bodies) {
   return std::chrono::duration<double>(last - start).count();
 }
 
-/// A cache line there and back between two spinning processes, median of many batches.
+/// A cache line there and back between two spinning processes: the median of batches, as many as
+/// fit into some milliseconds.
 inline double cache_line_round_trip_ns() {
-  constexpr int kBatches = 100;
+  constexpr std::size_t kMostBatches = 200;
   constexpr int kTrips = 100;
+  constexpr double kSeconds = 0.005;
   struct Lines {
     alignas(128) std::atomic<int> there;
     alignas(128) std::atomic<int> back;
-    alignas(128) std::array<double, kBatches> nanoseconds;
+    alignas(128) std::array<double, kMostBatches> nanoseconds;
+    std::size_t batches;
   };
   const Shared<Lines> lines;
   run_together({[&] {
-                  for (int i = 1; i <= kBatches * kTrips; ++i) {
-                    while (lines->there.load() < i) relax();
-                    lines->back.store(i);
+                  for (int next = 1;; ++next) {
+                    int i = 0;
+                    while ((i = lines->there.load()) < next) {
+                      if (i < 0) return;
+                      relax();
+                    }
+                    lines->back.store(next);
                   }
                 },
                 [&] {
                   int i = 0;
-                  for (double& batch : lines->nanoseconds) {
+                  const Clock::time_point begin = Clock::now();
+                  while (lines->batches < kMostBatches && seconds_since(begin) < kSeconds) {
                     const Clock::time_point start = Clock::now();
                     for (int trip = 0; trip < kTrips; ++trip) {
                       lines->there.store(++i);
                       while (lines->back.load() < i) relax();
                     }
-                    batch = seconds_since(start) * 1e9 / kTrips;
+                    lines->nanoseconds[lines->batches++] = seconds_since(start) * 1e9 / kTrips;
                   }
+                  lines->there.store(-1);
                 }});
-  return percentile(lines->nanoseconds, 0.5);
+  return percentile(std::span(lines->nanoseconds).first(lines->batches), 0.5);
 }
 
 enum class State { near, far };
