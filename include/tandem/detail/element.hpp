@@ -6,6 +6,7 @@
 #include <iterator>
 #include <memory>
 #include <ostream>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,13 @@ class Element {
     requires requires(const V& v) { v == v; }
   {
     return static_cast<V>(a) == b;
+  }
+  /// `d[k] == 0`, whatever number V is.
+  template <class U>
+    requires(std::is_arithmetic_v<V> && std::is_arithmetic_v<U> && !std::is_same_v<U, V>)
+  friend bool operator==(const Element& a, const U& b) {
+    using Common = std::common_type_t<U, V>;
+    return static_cast<Common>(static_cast<V>(a)) == static_cast<Common>(b);
   }
   friend std::ostream& operator<<(std::ostream& to, const Element& element)
     requires requires(std::ostream& s, const V& v) { s << v; }
