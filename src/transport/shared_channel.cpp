@@ -349,7 +349,14 @@ bool SharedChannel::broken_off() const noexcept {
 
 SharedChannel::Found SharedChannel::await_record(RecordHeader& header, Deadline deadline,
                                                  bool in_stream) {
-  if (peek(header)) return Found::record;
+  if (peek(header)) [[likely]] {
+    return Found::record;
+  }
+  return await_later_record(header, deadline, in_stream);
+}
+
+SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Deadline deadline,
+                                                       bool in_stream) {
   const auto look_up = [&] { return !in_.empty() || peer_closed() || (in_stream && broken_off()); };
   if (!deadline.is_now() && recv_spin_.spin(look_up, deadline) && peek(header)) {
     return Found::record;
@@ -395,7 +402,11 @@ void SharedChannel::take_whole(const RecordHeader& header, Incoming& into) {
     discard(header);
     throw_unwanted_size();
   }
-  into.descriptors = descriptors_of(header, front);
+  if (header.has_descriptors()) {
+    into.descriptors = descriptors_of(header, front);
+  } else {
+    into.descriptors.clear();
+  }
   in_.read(in_.head(), front.skip, where, front.here);
   into.storage = where;
   into.type = header.type;
@@ -481,6 +492,10 @@ void SharedChannel::take_in(const RecordHeader& header) {
 SharedChannel::Front SharedChannel::front_of(const RecordHeader& header) const {
   Front front;
   const bool whole = header.kind() == RecordKind::whole;
+  if (whole && !header.has_descriptors()) [[likely]] {
+    front.total = front.here = header.size();
+    return front;
+  }
   const std::size_t total_bytes = whole ? 0 : sizeof(std::uint64_t);
   front.skip = total_bytes + (header.has_descriptors() ? sizeof front.note : 0);
   if (header.size() < front.skip) throw_corrupt("a record that is too short");

@@ -114,6 +114,8 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   /// \param in_stream nothing is found, too, when the writer has broken the stream off
   [[nodiscard]] Found await_record(shm::RecordHeader& header, detail::Deadline deadline,
                                    bool in_stream);
+  [[nodiscard]] Found await_later_record(shm::RecordHeader& header, detail::Deadline deadline,
+                                         bool in_stream);
   [[nodiscard]] bool broken_off() const noexcept;
   [[nodiscard]] bool peek(shm::RecordHeader& header) const { return in_.peek(in_.head(), header); }
   void serve_stash(detail::Incoming& into);
