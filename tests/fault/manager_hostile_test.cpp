@@ -1,0 +1,212 @@
+// What anybody of the same user can do to a manager's server: it must harm nobody but the one who does it.
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "manager/protocol.hpp"
+#include "os/socket.hpp"
+#include "support/random.hpp"
+#include "support/supervisor.hpp"
+#include "tandem/detail/buffer.hpp"
+#include "tandem/detail/byte_channel.hpp"
+#include "tandem/detail/manager_protocol.hpp"
+#include "tandem/error.hpp"
+#include "tandem/manager.hpp"
+
+namespace tandem {
+namespace {
+
+namespace protocol = detail::manager_protocol;
+using detail::ByteChannel;
+using detail::Deadline;
+using detail::Fd;
+
+/// Where a server listens. Only /proc tells.
+std::string address_of(int server_pid) {
+  std::vector<std::string> inodes;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(server_pid) + "/fd")) {
+    std::error_code error;
+    const std::string target = std::filesystem::read_symlink(entry.path(), error).string();
+    if (target.starts_with("socket:[")) inodes.push_back(target.substr(8, target.size() - 9));
+  }
+  std::ifstream sockets("/proc/net/unix");
+  for (std::string line; std::getline(sockets, line);) {
+    std::istringstream words(line);
+    std::string word, inode, path;
+    for (int i = 0; i < 6; ++i) words >> word;
+    words >> inode >> path;
+    if (path.starts_with("@tandem-manager-") && std::ranges::count(inodes, inode) > 0) {
+      return path.substr(1);
+    }
+  }
+  throw std::runtime_error("the manager's server listens nowhere");
+}
+
+class ManagerHostileTest : public testing::Test {
+ protected:
+  ManagerHostileTest() {
+    // The first reply says that the server runs.
+    static_cast<void>(numbers_.size());
+    address_ = address_of(manager_.pid());
+    descriptors_ = count_descriptors();
+  }
+  [[nodiscard]] Fd connect_bare() const {
+    for (;;) {
+      try {
+        return os::connect_abstract(address_);
+      } catch (const SystemError& error) {
+        if (error.code() != std::errc::resource_unavailable_try_again) throw;
+        std::this_thread::yield();  // the backlog is full
+      }
+    }
+  }
+  [[nodiscard]] Fd connect_and_greet() const {
+    Fd socket = connect_bare();
+    const protocol::GreetingHeader greeting;
+    EXPECT_EQ(os::send_packet(socket.get(), std::as_bytes(std::span(&greeting, 1))), os::Io::done);
+    return socket;
+  }
+  [[nodiscard]] std::unique_ptr<ByteChannel> connect_channel() const {
+    return ByteChannel::over_socket(connect_and_greet(), true);
+  }
+  [[nodiscard]] std::size_t count_descriptors() const {
+    const std::filesystem::directory_iterator all("/proc/" + std::to_string(manager_.pid()) +
+                                                  "/fd");
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
+  /// The server serves, and has got rid of everybody else.
+  void expect_recovery() {
+    while (manager_.statistics().connections != 1) std::this_thread::yield();
+    EXPECT_EQ(count_descriptors(), descriptors_);
+    EXPECT_EQ(manager_.statistics().objects, 1u);
+    EXPECT_EQ(numbers_.copy(), std::vector<int>{1});
+  }
+
+  Manager manager_;
+  ListProxy<int> numbers_ = manager_.list<int>({1});
+  std::string address_;
+  std::size_t descriptors_ = 0;
+};
+
+detail::Outgoing message(std::span<const std::byte> bytes) {
+  detail::Outgoing outgoing;
+  outgoing.type = protocol::kMessageType;
+  outgoing.bytes = bytes;
+  return outgoing;
+}
+
+TEST_F(ManagerHostileTest, ThousandConnectionsOfGarbage) {
+  std::mt19937_64 random(test::seed());
+  std::vector<Fd> kept;
+  for (int i = 0; i < 1000; ++i) {
+    Fd socket = connect_bare();
+    std::vector<std::byte> bytes(1 + random() % 64);
+    for (std::byte& b : bytes) b = static_cast<std::byte>(random());
+    if (random() % 4 == 0) std::memcpy(bytes.data(), "tandemM1", std::min<std::size_t>(8, bytes.size()));
+    static_cast<void>(os::send_packet(socket.get(), bytes));
+    if (random() % 16 == 0) kept.push_back(std::move(socket));
+    if (i % 100 == 0) {
+      EXPECT_EQ(numbers_.at(0), 1);
+    }
+  }
+  kept.clear();
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, ConnectionsThatSayNothing) {
+  std::vector<Fd> silent;
+  for (int i = 0; i < 100; ++i) silent.push_back(i % 2 == 0 ? connect_bare() : connect_and_greet());
+  EXPECT_EQ(numbers_.at(0), 1);
+  silent.clear();
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, GarbageOnAChannel) {
+  std::mt19937_64 random(test::seed());
+  for (int i = 0; i < 60; ++i) {
+    const auto channel = connect_channel();
+    try {
+      for (int j = 0; j < 40; ++j) {
+        std::vector<std::byte> bytes(random() % 128);
+        for (std::byte& b : bytes) b = static_cast<std::byte>(random() % 5);
+        const protocol::PieceHeader piece{static_cast<std::uint32_t>(random() % 3),
+                                          static_cast<std::uint32_t>(random() % 4)};
+        if (bytes.size() >= sizeof piece && random() % 4 != 0) {
+          std::memcpy(bytes.data(), &piece, sizeof piece);
+        }
+        // An operation on the manager or on the first object, but not its end.
+        constexpr std::size_t kOp = sizeof(protocol::PieceHeader);
+        if (bytes.size() >= kOp + sizeof(protocol::RequestHeader)) {
+          protocol::RequestHeader request;
+          do request.op = static_cast<std::uint16_t>(random() % 84);
+          while (request.op == static_cast<std::uint16_t>(detail::ManagerOp::shutdown) ||
+                 request.op >= static_cast<std::uint16_t>(detail::ManagerOp::list_get));
+          std::memcpy(bytes.data() + kOp, &request, sizeof request);
+        }
+        detail::Outgoing outgoing = message(bytes);
+        if (random() % 30 == 0) outgoing.type = 1;
+        channel->send(outgoing);
+      }
+    } catch (const EndOfFile&) {
+      // What it deserves.
+    }
+  }
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, AMessageLongerThanAPiece) {
+  const auto channel = connect_channel();
+  const std::vector<std::byte> bytes(std::size_t{8} << 20);
+  EXPECT_THROW(
+      {
+        for (;;) channel->send(message(bytes));
+      },
+      EndOfFile);
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, AClientThatDoesNotReadItsReplies) {
+  const auto channel = connect_channel();
+  detail::Buffer request;
+  protocol::put(request, protocol::PieceHeader());
+  protocol::put(request, protocol::RequestHeader{
+                             .op = static_cast<std::uint16_t>(detail::ManagerOp::statistics)});
+  EXPECT_THROW(
+      {
+        // A send takes in what has arrived when it waits, so it must not wait.
+        for (;;) {
+          if (!channel->try_send(message(request.bytes()))) std::this_thread::yield();
+        }
+      },
+      EndOfFile);
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, NoDescriptorsLeft) {
+  rlimit before{};
+  ASSERT_EQ(::prlimit(manager_.pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  const rlimit few{descriptors_ + 8, before.rlim_max};
+  ASSERT_EQ(::prlimit(manager_.pid(), RLIMIT_NOFILE, &few, nullptr), 0);
+  std::vector<Fd> many;
+  for (int i = 0; i < 60; ++i) many.push_back(connect_and_greet());
+  EXPECT_EQ(numbers_.at(0), 1);
+  many.clear();
+  expect_recovery();
+  EXPECT_EQ(::prlimit(manager_.pid(), RLIMIT_NOFILE, &before, nullptr), 0);
+}
+
+}  // namespace
+}  // namespace tandem
