@@ -21,4 +21,6 @@ void write_to_stderr(std::string_view text) noexcept {
   }
 }
 
+bool stderr_is_terminal() noexcept { return ::isatty(STDERR_FILENO) == 1; }
+
 }  // namespace tandem::os

@@ -13,5 +13,6 @@ namespace tandem::os {
 
 /// Writes all of it to standard error, if there is one; async-signal-safe.
 void write_to_stderr(std::string_view text) noexcept;
+[[nodiscard]] bool stderr_is_terminal() noexcept;
 
 }  // namespace tandem::os

@@ -1,0 +1,139 @@
+/// \file
+/// What travels between a pool and its workers: a chunk of tasks, and in the worker its run.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "tandem/detail/archive.hpp"
+#include "tandem/detail/buffer.hpp"
+#include "tandem/detail/call.hpp"
+#include "tandem/detail/export.hpp"
+#include "tandem/detail/fd.hpp"
+
+namespace tandem::detail {
+
+class PoolBatch;
+class ChunkRun;
+
+/// A chunk that has grown to this takes no further element.
+inline constexpr std::size_t kChunkBytes = std::size_t{16} << 10;
+
+/// What a worker calls for a chunk: runs all of its tasks.
+using ChunkThunk = void(ChunkRun& run);
+
+/// What all tasks of one call share: the thunk and the state of the callable.
+struct TaskCall {
+  ThunkKey<ChunkThunk> thunk;
+  Buffer callable;
+  std::vector<Fd> descriptors;  // of the callable's handles
+
+  /// Tells calls apart when run times are remembered.
+  [[nodiscard]] TANDEM_EXPORT std::uint64_t identity() const noexcept;
+};
+
+/// Encoded bytes with their descriptors, ready to be sent.
+struct PoolMessage {
+  using TandemHandle = void;  // its bytes are its encoding: see src/pool/message.hpp
+
+  Buffer bytes;
+  mutable std::vector<Fd> descriptors;  // gone once sent
+
+  TANDEM_EXPORT void save(Encoder& to) const;
+  TANDEM_EXPORT void load(Decoder& from);
+};
+
+/// Some consecutive tasks of one call, encoded. A chunk is kept until all its results are in, so that
+/// what a dead worker never began can be given to another.
+///
+///     header | callable | { u64 size, encoded element } ...
+struct ChunkHeader {
+  std::uint64_t first_task;  // id in the pool of the chunk's element 0
+  ThunkKey<ChunkThunk> thunk;
+  std::uint64_t callable_size;
+  std::uint32_t begin;  // the elements to run are [begin, end)
+  std::uint32_t end;
+};
+
+class TANDEM_EXPORT Chunk {
+ public:
+  /// An empty chunk whose first element is number `first_index` of its call.
+  Chunk(const TaskCall& call, std::size_t first_index);
+  Chunk(const Chunk&) = delete;
+  Chunk& operator=(const Chunk&) = delete;
+
+  /// Appends the task that `write` encodes. \throws what it throws, and is then as it was
+  template <class Write>
+  void add(Write write) {
+    const std::size_t size = message_.bytes.size();
+    const std::size_t descriptors = message_.descriptors.size();
+    static_cast<void>(message_.bytes.extend(sizeof(std::uint64_t)));
+    try {
+      Encoder encoder(message_.bytes, Route::process, &message_.descriptors);
+      write(encoder);
+      encoder.shipped();  // the pool has it now
+    } catch (...) {
+      roll_back(size, descriptors);
+      throw;
+    }
+    finish_element(size);
+  }
+  /// Appends an element that is encoded already, with its descriptors.
+  void add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors);
+
+  [[nodiscard]] std::size_t first_index() const noexcept { return first_index_; }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return message_.bytes.size(); }
+
+ private:
+  friend class Dispatcher;
+
+  void roll_back(std::size_t size, std::size_t descriptors) noexcept;
+  void finish_element(std::size_t start) noexcept;
+
+  PoolMessage message_;
+  std::size_t first_index_;
+  std::uint32_t count_ = 0;
+
+  // The dispatcher's own.
+  std::shared_ptr<PoolBatch> batch_;
+  std::vector<Fd> spare_;  // copies of the descriptors that were sent
+  std::uint64_t first_task_ = 0;
+  std::uint32_t done_ = 0;     // elements whose outcome is in
+  std::uint32_t begin_ = 0;    // the worker was given [begin, end)
+  std::uint32_t end_ = 0;
+  long long estimate_ns_ = 0;  // expected run time when it was sent
+};
+
+/// A chunk in a worker. A thunk takes one element after the other:
+///
+///     while (run.next()) { try { ... run.succeed(); } catch (...) { run.fail(); } }
+class ChunkRun {
+ public:
+  ChunkRun(const ChunkRun&) = delete;
+  ChunkRun& operator=(const ChunkRun&) = delete;
+
+  /// Goes to the next element; from here on it is the one lost if this process dies.
+  [[nodiscard]] virtual bool next() = 0;
+  /// The callable's state, from its beginning.
+  [[nodiscard]] virtual Decoder callable() = 0;
+  [[nodiscard]] Decoder& element() { return *element_; }
+  [[nodiscard]] Encoder& result() { return *result_; }
+  /// Sends what was written to `result()`. \throws EndOfFile when the pool is gone
+  virtual void succeed() = 0;
+  /// Sends the exception instead. \throws EndOfFile when the pool is gone
+  virtual void fail(std::exception_ptr error) = 0;
+
+ protected:
+  ChunkRun() = default;
+  ~ChunkRun() = default;
+  std::optional<Decoder> element_;
+  std::optional<Encoder> result_;
+};
+
+}  // namespace tandem::detail

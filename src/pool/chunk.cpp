@@ -1,0 +1,71 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "pool/progress.hpp"
+#include "tandem/detail/pool_chunk.hpp"
+#include "tandem/detail/pool_core.hpp"
+
+namespace tandem::detail {
+
+std::uint64_t TaskCall::identity() const noexcept {
+  // FNV-1a
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  const auto add = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3u; };
+  add(thunk.place.module);
+  add(thunk.place.offset);
+  for (const std::byte b : callable.bytes().first(std::min<std::size_t>(callable.size(), 64))) {
+    add(static_cast<std::uint64_t>(b));
+  }
+  return hash;
+}
+
+Chunk::Chunk(const TaskCall& call, std::size_t first_index) : first_index_(first_index) {
+  ChunkHeader header{};
+  header.thunk = call.thunk;
+  header.callable_size = call.callable.size();
+  message_.bytes.append(&header, sizeof(header));
+  message_.bytes.append(call.callable.data(), call.callable.size());
+  message_.descriptors.reserve(call.descriptors.size());
+  for (const Fd& fd : call.descriptors) message_.descriptors.push_back(fd.duplicate());
+}
+
+void Chunk::add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors) {
+  const std::uint64_t size = element.size();
+  message_.bytes.append(&size, sizeof(size));
+  message_.bytes.append(element.data(), element.size());
+  for (Fd& fd : descriptors) message_.descriptors.push_back(std::move(fd));
+  ++count_;
+}
+
+void Chunk::roll_back(std::size_t size, std::size_t descriptors) noexcept {
+  message_.bytes.truncate(size);
+  message_.descriptors.erase(
+      message_.descriptors.begin() + static_cast<std::ptrdiff_t>(descriptors),
+      message_.descriptors.end());
+}
+
+void Chunk::finish_element(std::size_t start) noexcept {
+  Buffer& bytes = message_.bytes;
+  const std::uint64_t size = bytes.size() - start - sizeof(std::uint64_t);
+  std::memcpy(bytes.data() + start, &size, sizeof(size));
+  ++count_;
+}
+
+void PoolMessage::save(Encoder& to) const { to.write(bytes.data(), bytes.size()); }
+
+void PoolMessage::load(Decoder& from) {
+  const std::span<const std::byte> rest = from.take(from.left());
+  bytes.clear();
+  bytes.append(rest.data(), rest.size());
+}
+
+PoolBatch::PoolBatch(std::string_view name, TaskCall call, TaskOptions options,
+             std::optional<std::size_t> total)
+    : name_(name), call_(std::move(call)), options_(std::move(options)), total_(total) {}
+
+PoolBatch::~PoolBatch() = default;
+
+std::unique_ptr<Chunk> PoolBatch::carve(std::size_t) { return nullptr; }
+
+}  // namespace tandem::detail

@@ -1,0 +1,230 @@
+// Workers come and go.
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "base/text.hpp"
+#include "pool/dispatcher.hpp"
+#include "tandem/detail/log.hpp"
+
+namespace tandem::detail {
+namespace {
+
+// Workers that die before they begin anything are replaced at once a few times (somebody may be killing
+// them), then ever more slowly, then the pool gives up.
+constexpr std::size_t kDelays = 12;
+constexpr std::chrono::milliseconds kFirstDelay{1};
+constexpr std::chrono::milliseconds kStartAgain{100};
+
+std::atomic<std::uint64_t> worker_number{0};
+
+std::string how_it_ended(int exit_code) {
+  return exit_code < 0 ? "was killed by signal " + std::to_string(-exit_code)
+                       : "exited with code " + std::to_string(exit_code);
+}
+
+}  // namespace
+
+std::size_t Dispatcher::wanted() const noexcept {
+  if (broken_ != nullptr || terminated_ || (joining_ && unfinished_ == 0)) return 0;
+  return seats_.size();
+}
+
+bool Dispatcher::vacant() const noexcept {
+  return std::none_of(seats_.begin(), seats_.end(),
+                      [](const Seat& seat) { return seat.worker.has_value(); });
+}
+
+/// Buries the dead, sends home whose time is up, fills empty seats. \returns whether there was any
+bool Dispatcher::tend(Lock& lock) {
+  if (broken_ != nullptr && (!open_.empty() || !vacant())) end_all(lock, broken_);
+  bool moved = false;
+  for (Seat& seat : seats_) {
+    if (seat.worker && (seat.died || (seat.unusable() && !seat.stopped))) {
+      bury(lock, seat);
+      moved = true;
+    }
+  }
+  if (joining_ && unfinished_ == 0) {
+    // Streams whose input was not read to its end.
+    const auto error = std::make_exception_ptr(Closed("ResultStream::next: the pool was closed"));
+    while (!open_.empty()) end_batch(*std::shared_ptr<PoolBatch>(open_.back()), error);
+  }
+  const bool all_home = wanted() == 0;
+  for (Seat& seat : seats_) {
+    if (seat.worker && !seat.stopped && !seat.unusable() && seat.in_flight.empty() &&
+        (all_home || quota(seat) == 0)) {
+      stop_worker(lock, seat);
+      moved = true;
+    }
+  }
+  for (Seat& seat : seats_) {
+    if (seat.worker || wanted() == 0 || !next_start_.passed()) continue;
+    moved = true;
+    const std::exception_ptr error = start_worker(lock, seat);
+    if (error == nullptr) continue;
+    // With others at work it may go better later; without any nothing would ever happen.
+    if (vacant()) {
+      fail_pool(error);
+    } else {
+      next_start_ = Deadline::after(kStartAgain);
+    }
+  }
+  return moved;
+}
+
+/// When `tend` has something to do though nothing happens.
+Deadline Dispatcher::next_look() const noexcept {
+  if (wanted() == 0) return Deadline::never();
+  for (const Seat& seat : seats_) {
+    if (!seat.worker) return next_start_;
+  }
+  return Deadline::never();
+}
+
+/// Leader only. \returns why it could not be started
+std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat) {
+  std::optional<WorkerProcess> worker;
+  bool cut_off = false;
+  std::exception_ptr error;
+  lock.unlock();
+  try {
+    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_.start_method);
+    for (const Call* call : {&options_.initializer, &options_.finalizer}) {
+      PoolMessage message;
+      if (*call) {
+        Encoder encoder(message.bytes, Route::process, &message.descriptors);
+        call->encode(encoder);
+      }
+      worker->pipe.send(std::move(message));
+    }
+  } catch (const EndOfFile&) {
+    cut_off = true;  // dead already: buried in the next round
+  } catch (const std::exception& e) {
+    log(LogLevel::warning, "Pool: a worker could not be started: ", e.what());
+    error = std::current_exception();
+  }
+  lock.lock();
+  if (error == nullptr) {
+    // Under the lock: `stats` looks here.
+    seat.worker.emplace(std::move(*worker));
+    seat.cut_off = cut_off;
+    ++seat.workers;
+  }
+  return error;
+}
+
+void Dispatcher::stop_worker(Lock& lock, Seat& seat) {
+  seat.stopped = true;
+  lock.unlock();
+  try {
+    seat.worker->pipe.send(PoolMessage());
+  } catch (const EndOfFile&) {
+    seat.cut_off = true;
+  }
+  lock.lock();
+}
+
+/// Takes in what a dead or lost worker left behind, and empties its seat.
+void Dispatcher::bury(Lock& lock, Seat& seat) {
+  lock.unlock();
+  WorkerProcess& worker = *seat.worker;
+  if (!seat.died) worker.process.kill();
+  worker.process.join();
+  const int exit_code = worker.process.exitcode().value_or(255);
+  lock.lock();
+  // What it had sent counts, however it ended.
+  while (!seat.hung_up && drain(lock, seat, static_cast<std::size_t>(-1))) {
+  }
+
+  const Slot& slot = worker.slot();
+  const WorkerState state = slot.state.load(std::memory_order_relaxed);
+  const bool in_task = state == WorkerState::running || state == WorkerState::sending;
+  std::exception_ptr initializer_error;
+  if (!seat.stopped && broken_ == nullptr) {
+    const std::string end = how_it_ended(exit_code);
+    log(LogLevel::info, "Pool: ", worker.process.name(), ", pid ", std::to_string(worker.pid), ", ",
+        end);
+    if (state == WorkerState::initializing) {
+      initializer_error = std::make_exception_ptr(
+          WorkerDied(concat("Pool initializer: ", worker.process.name(), ", pid ",
+                            std::to_string(worker.pid), ", ", end),
+                     worker.pid, exit_code));
+    }
+    if (!seat.in_flight.empty() && in_task) {
+      Chunk& chunk = *seat.in_flight.front();
+      const std::uint64_t task = chunk.first_task_ + chunk.done_;
+      if (slot.task.load(std::memory_order_relaxed) == task) {
+        settle(seat, std::make_exception_ptr(WorkerDied(
+                         concat(chunk.batch_->name(), ": ", worker.process.name(), ", pid ",
+                                std::to_string(worker.pid), ", ", end, " in task ",
+                                std::to_string(chunk.first_index_ + chunk.done_)),
+                         worker.pid, exit_code)));
+      }
+    }
+    if (in_task || slot.tasks_done.load(std::memory_order_relaxed) != 0) {
+      fruitless_ = 0;
+    } else if (++fruitless_ > 2 * seats_.size() + 2) {
+      const std::size_t delays = fruitless_ - 2 * seats_.size() - 2;
+      next_start_ = Deadline::after(kFirstDelay * (std::int64_t{1} << std::min(delays, kDelays)));
+      if (delays > kDelays && initializer_error == nullptr) {
+        initializer_error = std::make_exception_ptr(WorkerDied(
+            concat("Pool: one worker after the other dies before its first task; the last, pid ",
+                   std::to_string(worker.pid), ", ", end),
+            worker.pid, exit_code));
+      }
+    }
+  } else if (seat.stopped && exit_code != 0) {
+    log(LogLevel::warning, "Pool: ", worker.process.name(), ", pid ", std::to_string(worker.pid),
+        ", told to end, ", how_it_ended(exit_code));
+  }
+
+  // What it never began goes back to the front, in its old order.
+  while (!seat.in_flight.empty()) {
+    std::unique_ptr<Chunk> chunk = std::move(seat.in_flight.back());
+    seat.in_flight.pop_back();
+    sent_ -= chunk->end_ - chunk->done_;
+    put_back(std::move(chunk));
+  }
+  seat.tasks_done += slot.tasks_done.load(std::memory_order_relaxed);
+  seat.busy_ns += slot.busy_ns.load(std::memory_order_relaxed);
+  seat.worker.reset();
+  seat.in_flight_bytes = 0;
+  seat.estimate_ns = 0;
+  seat.tasks_sent = 0;
+  seat.ready = seat.cut_off = seat.hung_up = seat.died = seat.stopped = false;
+  if (initializer_error != nullptr) fail_pool(std::move(initializer_error));
+  notify(nullptr);
+}
+
+/// From the next round on, every call throws this.
+void Dispatcher::fail_pool(std::exception_ptr error) {
+  if (broken_ == nullptr) broken_ = std::move(error);
+  news_ = true;
+}
+
+/// Leader only: no worker is left afterwards, and everything has its outcome.
+void Dispatcher::end_all(Lock& lock, const std::exception_ptr& error) {
+  lock.unlock();
+  for (Seat& seat : seats_) {
+    if (seat.worker) seat.worker->process.kill();
+  }
+  lock.lock();
+  for (Seat& seat : seats_) {
+    seat.hung_up = true;
+    while (!seat.in_flight.empty()) {
+      const std::unique_ptr<Chunk> chunk = std::move(seat.in_flight.front());
+      seat.in_flight.pop_front();
+      sent_ -= chunk->end_ - chunk->done_;
+      fail_chunk(*chunk, error);
+    }
+  }
+  while (!open_.empty()) end_batch(*std::shared_ptr<PoolBatch>(open_.back()), error);
+  for (Seat& seat : seats_) {
+    if (seat.worker) bury(lock, seat);
+  }
+}
+
+}  // namespace tandem::detail

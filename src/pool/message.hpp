@@ -1,0 +1,80 @@
+// What a pool and a worker send each other over their Pipe: bytes encoded beforehand, with descriptors.
+//
+//     to the worker:   initializer call (may be empty), finalizer call (may be empty), then chunks; a
+//                      message without bytes says that no more will come
+//     from the worker: ResultHeader, then the encoded result or exception
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tandem/detail/buffer.hpp"
+#include "tandem/detail/codec.hpp"
+#include "tandem/detail/fd.hpp"
+#include "tandem/detail/fingerprint.hpp"
+#include "tandem/detail/message.hpp"
+#include "tandem/detail/pool_chunk.hpp"
+#include "tandem/pipe.hpp"
+
+namespace tandem::detail {
+
+enum class ResultKind : std::uint32_t {
+  ready,        // the initializer has run
+  init_failed,  // it threw: an exception follows
+  value,
+  error,        // an exception follows
+};
+
+struct ResultHeader {
+  std::uint64_t task = 0;
+  std::uint64_t run_ns = 0;  // of all the elements of the chunk so far, with its last one; else 0
+  ResultKind kind = ResultKind::ready;
+  std::uint32_t pid = 0;
+};
+static_assert(sizeof(ResultHeader) == 24);
+
+// These bytes need no second encoding.
+template <>
+class OutgoingValue<PoolMessage> {
+ public:
+  OutgoingValue(const PoolMessage& value, Route /*route*/)
+      : message_{fingerprint<PoolMessage>(), value.bytes.bytes(), &value.descriptors} {}
+  [[nodiscard]] const Outgoing& message() const noexcept { return message_; }
+  void shipped() noexcept {}
+
+ private:
+  Outgoing message_;
+};
+
+template <>
+class IncomingValue<PoolMessage> {
+ public:
+  IncomingValue() {
+    message_.storage = value_.bytes.assign(Buffer::kInline);
+    message_.capacity = Buffer::kInline;
+    message_.grow = [](Incoming& self, std::size_t n) {
+      return static_cast<PoolMessage*>(self.context)->bytes.assign(n);
+    };
+    message_.context = &value_;
+  }
+  IncomingValue(const IncomingValue&) = delete;
+  IncomingValue& operator=(const IncomingValue&) = delete;
+
+  [[nodiscard]] Incoming& message() noexcept { return message_; }
+  [[nodiscard]] PoolMessage take(Route /*route*/, std::string_view call_and_object) {
+    if (message_.type != fingerprint<PoolMessage>()) {
+      throw_wrong_type(call_and_object, "a pool's message");
+    }
+    value_.bytes.truncate(message_.size);
+    value_.descriptors = std::move(message_.descriptors);
+    return std::move(value_);
+  }
+
+ private:
+  PoolMessage value_;
+  Incoming message_;
+};
+
+using PoolEnd = Connection<PoolMessage, PoolMessage>;
+
+}  // namespace tandem::detail

@@ -1,0 +1,91 @@
+#include "pool/progress.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <utility>
+
+#include "os/spin.hpp"
+#include "os/self.hpp"
+
+namespace tandem::detail {
+namespace {
+
+constexpr long long kRedraw_ns = 100'000'000;      // on a terminal
+constexpr long long kLine_ns = 10'000'000'000;     // elsewhere
+
+std::string clock_text(double seconds) {
+  const auto whole = static_cast<long long>(std::ceil(seconds));
+  char text[32];
+  if (whole >= 3600) {
+    std::snprintf(text, sizeof(text), "%lld:%02lld:%02lld", whole / 3600, whole / 60 % 60,
+                  whole % 60);
+  } else {
+    std::snprintf(text, sizeof(text), "%lld:%02lld", whole / 60, whole % 60);
+  }
+  return text;
+}
+
+}  // namespace
+
+Progress::Progress(const ProgressOptions& options, std::optional<std::size_t> total)
+    : label_(options.label),
+      total_(total),
+      started_ns_(os::SpinBudget::now_ns()),
+      written_ns_(started_ns_),
+      terminal_(os::stderr_is_terminal()) {}
+
+void Progress::advance(bool failed) {
+  ++done_;
+  if (failed) ++failed_;
+  const long long now = os::SpinBudget::now_ns();
+  if (now - written_ns_ >= (terminal_ ? kRedraw_ns : kLine_ns)) write(now, false);
+}
+
+void Progress::finish() {
+  if (std::exchange(finished_, true)) return;
+  write(os::SpinBudget::now_ns(), true);
+}
+
+std::string Progress::line(long long elapsed_ns) const {
+  const double seconds = static_cast<double>(elapsed_ns) / 1e9;
+  const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
+  std::string text = label_.empty() ? std::string() : label_ + "  ";
+  char part[64];
+  if (total_) {
+    const double share =
+        *total_ == 0 ? 100 : 100 * static_cast<double>(done_) / static_cast<double>(*total_);
+    std::snprintf(part, sizeof(part), "%zu/%zu  %.0f%%", done_, *total_, std::floor(share));
+  } else {
+    std::snprintf(part, sizeof(part), "%zu", done_);
+  }
+  text += part;
+  std::snprintf(part, sizeof(part), rate < 10 ? "  %.1f/s" : "  %.0f/s", rate);
+  text += part;
+  if (total_ && done_ < *total_ && rate > 0) {
+    text += "  ETA " + clock_text(static_cast<double>(*total_ - done_) / rate);
+  }
+  if (failed_ != 0) {
+    std::snprintf(part, sizeof(part), "  %zu failed", failed_);
+    text += part;
+  }
+  return text;
+}
+
+void Progress::write(long long now_ns, bool last) {
+  written_ns_ = now_ns;
+  std::string text = line(now_ns - started_ns_);
+  if (terminal_) {
+    // Blanks over what is left of a longer line.
+    const std::size_t width = text.size();
+    text.append(width_ > width ? width_ - width : 0, ' ');
+    width_ = width;
+    text.insert(text.begin(), '\r');
+    if (last) text += '\n';
+  } else {
+    text += '\n';
+  }
+  os::write_to_stderr(text);
+}
+
+}  // namespace tandem::detail

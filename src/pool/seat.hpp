@@ -1,0 +1,60 @@
+// A worker's place in a pool, as the dispatcher sees it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pool/message.hpp"
+#include "pool/slot.hpp"
+#include "tandem/detail/pool_chunk.hpp"
+#include "tandem/process.hpp"
+#include "tandem/shared_memory.hpp"
+
+namespace tandem::detail {
+
+/// The process in a seat.
+struct WorkerProcess {
+  /// Starts it. \throws StartError, SystemError
+  WorkerProcess(std::string name, std::optional<StartMethod> method);
+
+  [[nodiscard]] const Slot& slot() const noexcept {
+    return *static_cast<const Slot*>(static_cast<const void*>(memory.data()));
+  }
+
+  SharedMemory memory;
+  PoolEnd pipe;
+  Process process;
+  int pid = 0;
+
+ private:
+  WorkerProcess(std::string name, std::optional<StartMethod> method,
+                Pipe<PoolMessage, PoolMessage> pipe);
+};
+
+/// The leader's alone; what `stats` reads is changed under the lock.
+struct Seat {
+  std::optional<WorkerProcess> worker;
+  std::deque<std::unique_ptr<Chunk>> in_flight;  // the front one is being run
+  std::size_t in_flight_bytes = 0;
+  long long estimate_ns = 0;  // expected run time of what is in flight
+  std::size_t tasks_sent = 0;
+  bool ready = false;    // its initializer has run
+  bool cut_off = false;  // nothing can be written to its pipe any more
+  bool hung_up = false;  // nor read from it
+  bool died = false;     // its sentinel said so
+  bool stopped = false;  // was told to end
+
+  [[nodiscard]] bool unusable() const noexcept { return cut_off || hung_up || died; }
+
+  // Of this seat's former workers.
+  std::size_t workers = 0;
+  std::uint64_t tasks_done = 0;
+  std::uint64_t busy_ns = 0;
+};
+
+}  // namespace tandem::detail

@@ -1,0 +1,42 @@
+#include <gtest/gtest.h>
+
+#include "pool/progress.hpp"
+
+namespace tandem::detail {
+namespace {
+
+constexpr long long kSecond_ns = 1'000'000'000;
+
+TEST(ProgressTest, LineWithAKnownTotal) {
+  Progress progress({.enabled = true, .label = "resize"}, 200);
+  for (int i = 0; i < 50; ++i) progress.advance(false);
+  EXPECT_EQ(progress.line(2 * kSecond_ns), "resize  50/200  25%  25/s  ETA 0:06");
+}
+
+TEST(ProgressTest, FailuresAreCountedAmongTheDone) {
+  Progress progress({.enabled = true}, 3);
+  progress.advance(true);
+  progress.advance(false);
+  progress.advance(true);
+  EXPECT_EQ(progress.line(kSecond_ns), "3/3  100%  3.0/s  2 failed");
+}
+
+TEST(ProgressTest, UnknownTotalsHaveNeitherShareNorEta) {
+  Progress progress({.enabled = true, .label = "read"}, std::nullopt);
+  progress.advance(false);
+  EXPECT_EQ(progress.line(2 * kSecond_ns), "read  1  0.5/s");
+}
+
+TEST(ProgressTest, NothingDoneYetAndNothingToDo) {
+  EXPECT_EQ(Progress({}, 10).line(0), "0/10  0%  0.0/s");
+  EXPECT_EQ(Progress({}, 0).line(kSecond_ns), "0/0  100%  0.0/s");
+}
+
+TEST(ProgressTest, HoursAreWrittenOut) {
+  Progress progress({}, 7202);
+  progress.advance(false);
+  EXPECT_EQ(progress.line(kSecond_ns), "1/7202  0%  1.0/s  ETA 2:00:01");
+}
+
+}  // namespace
+}  // namespace tandem::detail
