@@ -54,6 +54,15 @@ TEST_F(SpinBudgetTest, OneLongWaitIsEnoughToStop) {
   EXPECT_LE(looks(budget_), 100);
 }
 
+TEST_F(SpinBudgetTest, StopsWhereSpinningNeverPaysThoughSleepsAreShort) {
+  int spun = 0;
+  for (int i = 0; i < 100; ++i) {
+    if (looks(budget_) > 100) ++spun;
+    budget_.slept(5'000);
+  }
+  EXPECT_LE(spun, 40);
+}
+
 TEST_F(SpinBudgetTest, RecoversFromAnyIdleTimeWithinThirtyShortWaits) {
   for (int i = 0; i < 1000; ++i) budget_.slept(3600 * kSecond);
   for (int i = 0; i < 30; ++i) budget_.slept(60'000);
