@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/batch.hpp"
 #include "tandem/detail/element.hpp"
 #include "tandem/detail/manager_client.hpp"
 #include "tandem/detail/manager_thunks.hpp"
@@ -197,6 +198,9 @@ class DictProxy {
                             .send());
     if constexpr (!std::is_void_v<Result>) return reply.template value<Result>();
   }
+
+  /// Collects steps for one trip to the server. \see DictBatch
+  [[nodiscard]] DictBatch<K, V> batch() const { return DictBatch<K, V>(object_); }
 
   /// Whether both name the same dictionary.
   friend bool operator==(const DictProxy& a, const DictProxy& b) { return a.object_ == b.object_; }

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/batch.hpp"
 #include "tandem/detail/element.hpp"
 #include "tandem/detail/manager_client.hpp"
 #include "tandem/detail/manager_thunks.hpp"
@@ -178,6 +179,9 @@ class ListProxy {
                             .send());
     if constexpr (!std::is_void_v<Result>) return reply.template value<Result>();
   }
+
+  /// Collects steps for one trip to the server. \see ListBatch
+  [[nodiscard]] ListBatch<T> batch() const { return ListBatch<T>(object_); }
 
   /// Whether both name the same list.
   friend bool operator==(const ListProxy& a, const ListProxy& b) { return a.object_ == b.object_; }

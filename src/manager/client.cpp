@@ -382,6 +382,11 @@ void ManagerClient::acquire(std::uint64_t id, std::uint64_t token) {
   }
 }
 
+void ManagerClient::hold(std::uint64_t id) {
+  const std::lock_guard lock(table_mutex_);
+  ++table_[id].handles;
+}
+
 void ManagerClient::release(std::uint64_t id) noexcept {
   {
     const std::lock_guard lock(table_mutex_);

@@ -58,6 +58,8 @@ class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
   /// Counts a handle, and gets a reference if this process has none. Never fails because of the server.
   void acquire(std::uint64_t id, std::uint64_t token);
   void release(std::uint64_t id) noexcept;
+  /// Counts another handle of an object of which this process has one.
+  void hold(std::uint64_t id);
   /// Counts references that came with a reply, and a handle for each while the reply lives.
   void take_grants(const std::vector<std::uint64_t>& ids);
   /// Asks the server to end, over a connection of its own, so that no call in progress is in the way.

@@ -112,4 +112,16 @@ void put(Buffer& to, const Raw& value) {
   to.append(&value, sizeof value);
 }
 
+/// Length, then bytes; or neither, when there is no memory.
+inline void put_bytes(Buffer& to, std::span<const std::byte> bytes) {
+  const std::size_t before = to.size();
+  try {
+    put(to, std::uint64_t{bytes.size()});
+    to.append(bytes.data(), bytes.size());
+  } catch (...) {
+    to.truncate(before);
+    throw;
+  }
+}
+
 }  // namespace tandem::detail::manager_protocol

@@ -130,6 +130,8 @@ void ManagerReply::rethrow() const {
   std::rethrow_exception(decode_exception(from));
 }
 
+void ManagerReply::rewind() noexcept { at_ = kReplyFront; }
+
 void ManagerReply::read(void* into, std::size_t n) {
   if (n > end_ - at_) throw DecodeError("a reply shorter than its result");
   std::memcpy(into, bytes_.data() + at_, n);
@@ -185,6 +187,7 @@ ManagerRequest::Scope::Scope(ManagerRequest& request)
     : encoder_(request.bytes_, Route::manager, nullptr), outer_(destination) {
   request.raw(std::uint64_t{0});
   start_ = request.bytes_.size();
+  request.references_.clear();
   encoder_.set_reference_log(&request.references_);
   destination = request.client_.get();
 }
@@ -199,7 +202,7 @@ void ManagerRequest::end_bytes(std::size_t start) {
 void ManagerRequest::end_references() {
   raw(static_cast<std::uint32_t>(references_.size()));
   bytes_.append(references_.data(), references_.size() * sizeof(std::uint64_t));
-  references_.clear();
+  all_references_.insert(all_references_.end(), references_.begin(), references_.end());
 }
 
 ManagerReply ManagerRequest::send() {

@@ -163,6 +163,18 @@ void Store::perform_manager(ManagerOp op, ClientReferences& client, Reader& from
         release(client, id, from.raw<std::uint64_t>());
       }
       return;
+    case ManagerOp::batch:
+      // Complete replies, one after another. A batch in a batch would be a way to use up the stack.
+      while (from.left() > 0) {
+        const auto request = from.bytes();
+        if (Reader(request).raw<RequestHeader>().object == 0) {
+          throw DecodeError("Manager: a batch is of steps on objects");
+        }
+        Buffer one;
+        perform(client, request, one);
+        reply.bytes(one.bytes());
+      }
+      return;
     case ManagerOp::shutdown:
       shutting_down_ = true;
       return;

@@ -331,5 +331,44 @@ TEST_P(ManagerTest, NamesFindTheSameObject) {
   EXPECT_EQ((manager.dict<std::string, int>({}, "settings").at("a")), 1);
 }
 
+TEST_P(ManagerTest, ABatchIsOneTrip) {
+  Manager manager;
+  auto dict = manager.dict<std::string, int>({{"a", 1}});
+  auto batch = dict.batch();
+  const auto before = batch.get("b");
+  batch.set("b", 2);
+  const auto after = batch.get("b");
+  const auto added = batch.fetch_add("a", 10);
+  const auto sum = batch.at("a");
+  const auto missing = batch.at("none");
+  const auto gone = batch.pop("b");
+  EXPECT_THROW(static_cast<void>(after.get()), Error);
+  EXPECT_EQ(dict.size(), 1u);
+  batch.run();
+  EXPECT_EQ(before.get(), std::nullopt);
+  EXPECT_EQ(after.get(), 2);
+  EXPECT_EQ(after.get(), 2);
+  EXPECT_EQ(added.get(), 1);
+  EXPECT_EQ(sum.get(), 11);
+  EXPECT_THROW(static_cast<void>(missing.get()), std::out_of_range);
+  EXPECT_EQ(gone.get(), 2);
+  EXPECT_EQ(dict.copy(), (std::map<std::string, int>{{"a", 11}}));
+
+  for (int i = 0; i < 5000; ++i) batch.set(std::to_string(i), i);  // and again, in several pieces
+  batch.run();
+  EXPECT_EQ(dict.size(), 5001u);
+}
+
+TEST_P(ManagerTest, ABatchKeepsTheProxiesInItsValues) {
+  Manager manager;
+  auto shelf = manager.list<ListProxy<int>>();
+  auto batch = shelf.batch();
+  batch.push_back(manager.list<int>({7}));
+  const auto there = batch.at(0);
+  batch.run();
+  EXPECT_EQ(there.get().at(0), 7);
+  EXPECT_EQ(shelf.size(), 1u);
+}
+
 }  // namespace
 }  // namespace tandem

@@ -42,6 +42,7 @@ class TANDEM_EXPORT ManagerObject {
   [[nodiscard]] static ManagerObject load(Decoder& from, ObjectKind kind, std::uint32_t type);
 
  private:
+  friend class ManagerBatch;
   friend class ManagerRequest;
   friend class ManagerReply;
   friend class ManagerClient;
@@ -82,11 +83,15 @@ class TANDEM_EXPORT ManagerReply {
     for (std::uint64_t i = 0; i < n; ++i) all.push_back(value<T>());
     return all;
   }
+  /// Reads from the beginning again.
+  void rewind() noexcept;
   [[nodiscard]] ManagerObject object(ObjectKind kind, std::uint32_t type);
   /// A count that the bytes that are left can hold. \throws DecodeError when they cannot
   [[nodiscard]] std::size_t plausible(std::uint64_t count) const;
 
  private:
+  friend class ManagerBatch;
+  friend class BatchStep;
   friend class ManagerClient;
   ManagerReply(std::shared_ptr<ManagerClient> client, Buffer bytes);
   /// When the step threw, throws that.
@@ -145,6 +150,7 @@ class TANDEM_EXPORT ManagerRequest {
   void run() { static_cast<void>(send()); }
 
  private:
+  friend class ManagerBatch;
   friend class ManagerClient;
 
   /// Proxies that are encoded within belong to this request's manager, and are counted.
@@ -170,7 +176,8 @@ class TANDEM_EXPORT ManagerRequest {
   std::shared_ptr<const ManagerObject::Held> object_;  // kept alive during the step
   std::string_view call_;
   Buffer bytes_;
-  std::vector<std::uint64_t> references_;
+  std::vector<std::uint64_t> references_;      // of the value being written
+  std::vector<std::uint64_t> all_references_;  // of those written
 };
 
 /// \throws std::out_of_range saying call, object and what was missing

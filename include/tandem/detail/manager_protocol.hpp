@@ -24,6 +24,7 @@ enum class ManagerOp : std::uint16_t {
   release = 4,  // the only one without a reply
   shutdown = 5,
   statistics = 6,
+  batch = 7,
 
   dict_get = 32,
   dict_set = 33,
