@@ -89,8 +89,10 @@ class ManagerHostileTest : public testing::Test {
   }
   /// The server serves, and has got rid of everybody else.
   void expect_recovery() {
-    while (manager_.statistics().connections != 1) std::this_thread::yield();
-    EXPECT_EQ(count_descriptors(), descriptors_);
+    // Some may not even have been accepted yet, so both, until the watchdog loses patience.
+    while (manager_.statistics().connections != 1 || count_descriptors() != descriptors_) {
+      std::this_thread::yield();
+    }
     EXPECT_EQ(manager_.statistics().objects, 1u);
     EXPECT_EQ(numbers_.copy(), std::vector<int>{1});
   }
@@ -196,6 +198,7 @@ TEST_F(ManagerHostileTest, AClientThatDoesNotReadItsReplies) {
 }
 
 TEST_F(ManagerHostileTest, NoDescriptorsLeft) {
+  if (test::kAsan) GTEST_SKIP() << "UndefinedBehaviorSanitizer looks at memory through a pipe";
   rlimit before{};
   ASSERT_EQ(::prlimit(manager_.pid(), RLIMIT_NOFILE, nullptr, &before), 0);
   const rlimit few{descriptors_ + 8, before.rlim_max};

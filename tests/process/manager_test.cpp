@@ -51,7 +51,11 @@ TEST(ManagerModelTest, DictIsAMap) {
         ASSERT_EQ(dict.get(k), there ? std::optional(at->second) : std::nullopt);
         break;
       case 1:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(dict.at(k), at->second); }), !there);
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = dict.at(k);
+                    ASSERT_EQ(got, at->second);
+                  }),
+                  !there);
         break;
       case 2:
         ASSERT_EQ(dict.get_or(k, -1), there ? at->second : -1);
@@ -73,7 +77,11 @@ TEST(ManagerModelTest, DictIsAMap) {
         model.erase(k);
         break;
       case 9:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(dict.pop(k), at->second); }), !there);
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = dict.pop(k);
+                    ASSERT_EQ(got, at->second);
+                  }),
+                  !there);
         model.erase(k);
         break;
       case 10: {
@@ -117,14 +125,18 @@ TEST(ManagerModelTest, DictIsAMap) {
         }
         break;
       case 17:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(dict.fetch_add(k, v), at->second); }),
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = dict.fetch_add(k, v);
+                    ASSERT_EQ(got, at->second);
+                  }),
                   !there);
         if (there) at->second += v;
         break;
       case 18: {
         const int expected = static_cast<int>(random() % 8);
         ASSERT_EQ(throws_out_of_range([&] {
-                    ASSERT_EQ(dict.compare_exchange(k, expected, v), at->second == expected);
+                    const bool done = dict.compare_exchange(k, expected, v);
+                    ASSERT_EQ(done, at->second == expected);
                   }),
                   !there);
         if (there && at->second == expected) at->second = v;
@@ -183,12 +195,19 @@ TEST(ManagerModelTest, ListIsAVector) {
         if (i <= model.size()) model.insert(place(i), v);
         break;
       case 4:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(list.pop_back(), model.back()); }),
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = list.pop_back();
+                    ASSERT_EQ(got, model.back());
+                  }),
                   model.empty());
         if (!model.empty()) model.pop_back();
         break;
       case 5:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(list.pop(i), model[i]); }), !there);
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = list.pop(i);
+                    ASSERT_EQ(got, model[i]);
+                  }),
+                  !there);
         if (there) model.erase(place(i));
         break;
       case 6:
@@ -201,7 +220,11 @@ TEST(ManagerModelTest, ListIsAVector) {
         break;
       case 8:
       case 9:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(list.at(i), model[i]); }), !there);
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = list.at(i);
+                    ASSERT_EQ(got, model[i]);
+                  }),
+                  !there);
         break;
       case 10:
         ASSERT_EQ(throws_out_of_range([&] { list.set(i, v); }), !there);
@@ -246,12 +269,17 @@ TEST(ManagerModelTest, ListIsAVector) {
         ASSERT_TRUE(std::equal(list.begin(), list.end(), model.begin(), model.end()));
         break;
       case 19:
-        ASSERT_EQ(throws_out_of_range([&] { ASSERT_EQ(list.fetch_add(i, v), model[i]); }), !there);
+        ASSERT_EQ(throws_out_of_range([&] {
+                    const auto got = list.fetch_add(i, v);
+                    ASSERT_EQ(got, model[i]);
+                  }),
+                  !there);
         if (there) model[i] += v;
         break;
       case 20:
         ASSERT_EQ(throws_out_of_range([&] {
-                    ASSERT_EQ(list.compare_exchange(i, v, 7), model[i] == v);
+                    const bool done = list.compare_exchange(i, v, 7);
+                    ASSERT_EQ(done, model[i] == v);
                   }),
                   !there);
         if (there && model[i] == v) model[i] = 7;

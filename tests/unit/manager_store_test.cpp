@@ -76,7 +76,7 @@ class ManagerStoreTest : public testing::Test {
     rest = rest.first(rest.size() - sizeof n);
     answer.granted.resize(n);
     const auto ids = rest.last(n * sizeof(ObjectId));
-    std::memcpy(answer.granted.data(), ids.data(), ids.size());
+    if (n > 0) std::memcpy(answer.granted.data(), ids.data(), ids.size());
     rest = rest.first(rest.size() - ids.size());
     answer.result.assign(rest.begin(), rest.end());
     return answer;
