@@ -4,7 +4,8 @@
 #
 #   - the system's own headers only in src/os, and <unistd.h> in src/base, where the log writes;
 #   - Boost only in src/shm and in SharedHeap's header;
-#   - the pool only what a pool of a user's could: public headers, and src/base;
+#   - the pool only what a pool of a user's could: public headers; and src/base and src/os, since system
+#     calls are in no other place;
 #   - every public header is listed in include/CMakeLists.txt.
 
 cmake_minimum_required(VERSION 3.25)
@@ -17,10 +18,11 @@ set(below_transport base os shm sync transport)
 set(below_process base os shm sync transport process)
 set(below_queue base os shm sync transport queue)
 set(below_manager base os shm sync transport process queue manager)
-set(below_pool base pool)
+set(below_pool base os pool)
 
-# Those headers in tandem/detail that a pool may use: how values and calls are encoded, and time.
-set(pool_details archive buffer call codec context deadline exception export fd message)
+# Those headers in tandem/detail that a pool may use: how values and calls are encoded, time, the log.
+set(pool_details archive buffer call codec context deadline exception export fd fingerprint log
+  message)
 
 string(CONCAT system_header "^(sys|linux|asm|netinet|arpa|net)/|^(pthread|unistd|fcntl|signal|poll|"
   "sched|spawn|semaphore|mqueue|dlfcn|link|elf|netdb|termios|syscall|syslog|pwd|dirent)\\.h$")
