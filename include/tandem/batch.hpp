@@ -18,9 +18,9 @@
 
 namespace tandem {
 
-/// Collects steps on one dictionary; `run` has the server do them, in this order and with nobody's steps
-/// between them. A step that fails does not undo the others and does not stop those after it. After
-/// `run` the batch is empty and may be filled again. Move-only; one thread at a time.
+/// Collects steps on one dictionary; `run` has the server do them, in this order and with nobody's
+/// steps between them. A step that fails does not undo the others and does not stop those after it.
+/// After `run` the batch is empty and may be filled again. Move-only; one thread at a time.
 template <class K, class V>
 class DictBatch {
   using Op = detail::ManagerOp;
@@ -60,8 +60,8 @@ class DictBatch {
             [](Step& s) { return s.found().template raw<V>(); }};
   }
 
-  /// One trip. \throws EndOfFile when the server is gone: the steps may have been done or not; then what
-  /// the first step threw whose result nobody holds
+  /// One trip. \throws EndOfFile when the server is gone: the steps may have been done or not; then
+  /// what the first step threw whose result nobody holds
   void run() { batch_.run("DictBatch::run"); }
 
  private:

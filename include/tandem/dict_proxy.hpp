@@ -3,13 +3,14 @@
 ///
 ///     tandem::Manager manager;
 ///     auto counts = manager.dict<std::string, int>({{"apples", 0}});
-///     tandem::Process child([](tandem::DictProxy<std::string, int> d) { d.fetch_add("apples", 3); },
-///                           counts);
+///     tandem::Process child(
+///         [](tandem::DictProxy<std::string, int> d) { d.fetch_add("apples", 3); }, counts);
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,14 +27,14 @@
 
 namespace tandem {
 
-/// Names a dictionary of a manager. A copy names the same one; the dictionary lives while any proxy in
-/// any process, a container of its manager, or a name refers to it. Two containers that hold each
-/// other keep each other alive until the manager ends: clear one of them.
+/// Names a dictionary of a manager. A copy names the same one; the dictionary lives while any proxy
+/// in any process, a container of its manager, or a name refers to it. Two containers that hold
+/// each other keep each other alive until the manager ends: clear one of them.
 ///
-/// Every member function is one atomic step in the server, which works on encoded bytes. May be used from
-/// any thread and any process. All throw `EndOfFile` when the server is gone, `Closed` when this proxy
-/// names nothing, and what the step threw, with its type. What Python spells `d[k] += 1` and loses
-/// updates by is `fetch_add(k, 1)` or `apply(k, f)` here.
+/// Every member function is one atomic step in the server, which works on encoded bytes. May be
+/// used from any thread and any process. All throw `EndOfFile` when the server is gone, `Closed`
+/// when this proxy names nothing, and what the step threw, with its type. What Python spells
+/// `d[k] += 1` and loses updates by is `fetch_add(k, 1)` or `apply(k, f)` here.
 template <class K, class V>
 class DictProxy {
   using Request = detail::ManagerRequest;
@@ -97,11 +98,13 @@ class DictProxy {
   template <std::ranges::input_range Range>
   void update(Range&& pairs) const {
     Request request(object_, Op::dict_update, "DictProxy::update");
-    for (auto&& [k, v] : pairs) request.key(static_cast<const K&>(k)).value(static_cast<const V&>(v));
+    for (auto&& [k, v] : pairs) {
+      request.key(static_cast<const K&>(k)).value(static_cast<const V&>(v));
+    }
     request.run();
   }
   void update(std::initializer_list<std::pair<K, V>> pairs) const {
-    update(std::ranges::subrange(pairs.begin(), pairs.end()));
+    update<const std::initializer_list<std::pair<K, V>>&>(pairs);
   }
   [[nodiscard]] bool contains(const K& k) const {
     return with_key(Op::dict_contains, "DictProxy::contains", k).found();
@@ -158,11 +161,12 @@ class DictProxy {
   V fetch_add(const K& k, std::type_identity_t<V> n) const
     requires detail::Addable<V>
   {
-    return found("DictProxy::fetch_add", Request(object_, Op::dict_fetch_add, "DictProxy::fetch_add")
-                                             .key(k)
-                                             .raw(detail::number_type<V>())
-                                             .raw(n)
-                                             .send())
+    return found("DictProxy::fetch_add",
+                 Request(object_, Op::dict_fetch_add, "DictProxy::fetch_add")
+                     .key(k)
+                     .raw(detail::number_type<V>())
+                     .raw(n)
+                     .send())
         .template raw<V>();
   }
   /// Sets `desired` if the value is `expected`. \returns whether it was
@@ -178,9 +182,9 @@ class DictProxy {
                      .send())
         .template raw<bool>();
   }
-  /// Runs `f(V&, args...)` in the server, alone, and keeps what it made of the value. f must not use the
-  /// manager (that throws); an f that throws leaves the value as it was. A slow f keeps all clients of
-  /// the manager waiting. Needs the same program at both ends.
+  /// Runs `f(V&, args...)` in the server, alone, and keeps what it made of the value. f must not
+  /// use the manager (that throws); an f that throws leaves the value as it was. A slow f keeps all
+  /// clients of the manager waiting. Needs the same program at both ends.
   /// \returns what f returned. \throws std::out_of_range when there is no such key; what f threw
   template <class F, class... A>
     requires SendableCall<F, V&, A...> && std::is_invocable_v<F&, V&, detail::Argument<A>...>

@@ -8,8 +8,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <ranges>
+#include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -22,8 +25,9 @@
 
 namespace tandem {
 
-/// Names a list of a manager. What DictProxy says about copies, lifetime, steps, threads and errors holds
-/// here too. Positions count from zero; one that does not exist is `std::out_of_range`, nothing changed.
+/// Names a list of a manager. What DictProxy says about copies, lifetime, steps, threads and errors
+/// holds here too. Positions count from zero; one that does not exist is `std::out_of_range`,
+/// nothing changed.
 template <class T>
 class ListProxy {
   using Request = detail::ManagerRequest;
@@ -50,7 +54,7 @@ class ListProxy {
     request.run();
   }
   void extend(std::initializer_list<T> range) const {
-    extend(std::ranges::subrange(range.begin(), range.end()));
+    extend<const std::initializer_list<T>&>(range);
   }
   /// Puts v before position i; i may be the size.
   void insert(std::size_t i, const T& v) const {
@@ -84,7 +88,8 @@ class ListProxy {
     return Request(object_, Op::list_remove, "ListProxy::remove").key(v).send().found();
   }
   [[nodiscard]] T at(std::size_t i) const {
-    return found("ListProxy::at", i, at_index(Op::list_get, "ListProxy::at", i)).template value<T>();
+    return found("ListProxy::at", i, at_index(Op::list_get, "ListProxy::at", i))
+        .template value<T>();
   }
   /// `l[i] = v` sets, `T v = l[i]` is `at(i)`, and `l[i] += v` does not compile.
   [[nodiscard]] auto operator[](std::size_t i) const {
@@ -95,7 +100,8 @@ class ListProxy {
         "ListProxy::set", i,
         Request(object_, Op::list_set, "ListProxy::set").raw(std::uint64_t{i}).value(v).send()));
   }
-  /// The elements at from, from + 1, ... before `to`; as in Python, ends beyond the list are the list's.
+  /// The elements at from, from + 1, ... before `to`; as in Python, ends beyond the list are the
+  /// list's.
   [[nodiscard]] std::vector<T> slice(std::size_t from, std::size_t to) const {
     return Request(object_, Op::list_slice, "ListProxy::slice")
         .raw(std::uint64_t{from})

@@ -36,9 +36,10 @@ struct ManagerStatistics {
 
 /// Starts a server process, a daemon child of this one, and makes objects in it. Move-only.
 ///
-/// The server ends with `shutdown()`, with this object, or with the process that made it, however that
-/// ends; calls on proxies then throw `EndOfFile`. It ignores SIGINT. Only processes of the same user can
-/// talk to it. Proxies work in every process they reach. All members may be used from any thread.
+/// The server ends with `shutdown()`, with this object, or with the process that made it, however
+/// that ends; calls on proxies then throw `EndOfFile`. It ignores SIGINT. Only processes of the
+/// same user can talk to it. Proxies work in every process they reach. All members may be used from
+/// any thread.
 class TANDEM_EXPORT Manager {
  public:
   /// \throws StartError
@@ -52,14 +53,14 @@ class TANDEM_EXPORT Manager {
   /// Of the server process.
   [[nodiscard]] int pid() const;
   [[nodiscard]] const std::string& name() const;
-  /// Ends the server and waits for it: what it is doing is finished, but after a second it is killed.
-  /// Again: does nothing. Other calls then throw `Closed`.
+  /// Ends the server and waits for it: what it is doing is finished, but after a second it is
+  /// killed. Again: does nothing. Other calls then throw `Closed`.
   void shutdown();
   [[nodiscard]] ManagerStatistics statistics() const;
 
-  /// A new dictionary with these items. With a name: the dictionary of that name, made if there is none
-  /// (else `init` is not used); it lives as long as the manager.
-  /// \throws Error when something else has that name
+  /// A new dictionary with these items. With a name: the dictionary of that name, made if there is
+  /// none (else `init` is not used); it lives as long as the manager. \throws Error when something
+  /// else has that name
   template <class K, class V>
   [[nodiscard]] DictProxy<K, V> dict(std::map<K, V> init = {}, std::string_view name = {}) {
     using Proxy = DictProxy<K, V>;

@@ -12,8 +12,8 @@ using manager_protocol::PieceHeader;
 
 ManagerReply& BatchStep::reply() {
   if (reply_ == nullptr) {
-    throw Error(concat("Later::get of ", call_, " on ", object_.description(),
-                       ": the batch was not run"));
+    throw Error(
+        concat("Later::get of ", call_, " on ", object_.description(), ": the batch was not run"));
   }
   reply_->rethrow();
   reply_->rewind();
@@ -33,8 +33,7 @@ ManagerBatch::ManagerBatch(ManagerObject object) : object_(std::move(object)) {
 
 ManagerBatch::~ManagerBatch() { let_go(); }
 
-std::shared_ptr<BatchStep> ManagerBatch::add(const ManagerRequest& request,
-                                             std::string_view call) {
+std::shared_ptr<BatchStep> ManagerBatch::add(const ManagerRequest& request, std::string_view call) {
   auto step = std::make_shared<BatchStep>(object_, call);
   references_.reserve(references_.size() + request.all_references_.size());
   steps_.push_back(step);

@@ -11,8 +11,8 @@
 #include "manager/protocol.hpp"
 #include "os/check.hpp"
 #include "os/domain.hpp"
-#include "os/poll.hpp"
 #include "os/exec.hpp"
+#include "os/poll.hpp"
 #include "os/self.hpp"
 #include "os/socket.hpp"
 #include "tandem/detail/exception.hpp"
@@ -52,8 +52,8 @@ Outgoing outgoing(std::span<const std::byte> bytes) {
   return message;
 }
 
-/// Receives the pieces of one reply behind each other. A piece's header lies over the last bytes of the
-/// piece before, which are then put back.
+/// Receives the pieces of one reply behind each other. A piece's header lies over the last bytes of
+/// the piece before, which are then put back.
 class PieceReceiver {
  public:
   explicit PieceReceiver(Buffer& into) : buffer_(into) {
@@ -121,7 +121,8 @@ void ManagerClient::become_server() {
   Clients& all = clients();
   const std::lock_guard lock(all.mutex);
   all.server_process = os::process_id();
-  // What a fork brought along holds references at other servers for proxies that nobody here will use.
+  // What a fork brought along holds references at other servers for proxies that nobody here will
+  // use.
   for (const auto& [address, client] : all.by_address) close(*client->link_, kServer);
 }
 
@@ -285,9 +286,10 @@ void ManagerClient::disconnect(const char* reason) noexcept {
 ManagerReply ManagerClient::exchange(Buffer& request, std::string_view call,
                                      const ManagerObject::Held* object) {
   if (inside_server()) {
-    throw Error(concat(place(call, object),
-                       "called inside a manager's server, where apply and sort run; a server that waits for "
-                       "a server could wait for itself"));
+    throw Error(concat(
+        place(call, object),
+        "called inside a manager's server, where apply and sort run; a server that waits for "
+        "a server could wait for itself"));
   }
   Buffer reply;
   {
@@ -398,7 +400,8 @@ void ManagerClient::release(std::uint64_t id) noexcept {
     try {
       releases_.emplace_back(id, granted);
     } catch (const std::bad_alloc&) {
-      return;  // kept by the server until this process ends, which is the lesser evil in a destructor
+      return;  // kept by the server until this process ends, which is the lesser evil in a
+               // destructor
     }
   }
   flush_releases();
@@ -427,8 +430,8 @@ void ManagerClient::send_releases(Link& link) {
     const std::size_t n = std::min(releases_.size(), kMost);
     Buffer message;
     manager_protocol::put(message, PieceHeader{++link.sequence, 0});
-    manager_protocol::put(
-        message, RequestHeader{.op = static_cast<std::uint16_t>(ManagerOp::release)});
+    manager_protocol::put(message,
+                          RequestHeader{.op = static_cast<std::uint16_t>(ManagerOp::release)});
     for (std::size_t i = releases_.size() - n; i < releases_.size(); ++i) {
       manager_protocol::put(message, releases_[i].first);
       manager_protocol::put(message, releases_[i].second);

@@ -1,14 +1,17 @@
 // A process's connection to a manager's server, shared by all its proxies and threads.
 //
-// 1. The table says, per object, how many handles this process has (`handles`) and how many references the
-//    server counts for its connection (`granted`). When the last handle goes, exactly `granted` are given
-//    back; what the server grants meanwhile is counted anew.
-// 2. `table_mutex_` is held for moments, `Link::mutex` for a whole exchange. Nobody locks the link with the
+// 1. The table says, per object, how many handles this process has (`handles`) and how many
+// references the
+//    server counts for its connection (`granted`). When the last handle goes, exactly `granted` are
+//    given back; what the server grants meanwhile is counted anew.
+// 2. `table_mutex_` is held for moments, `Link::mutex` for a whole exchange. Nobody locks the link
+// with the
 //    table locked. A connection is made with both, so that a fork finds it made or not begun.
-// 3. A fork copies none of this: before it, the parent opens a second connection and says in its greeting
-//    what the child will refer to; the child gets that socket and a new Link, and leaves the old one,
-//    which another thread may have been using, undestroyed. The server reads greetings before it takes
-//    any reference back, so the child's objects outlive whatever the parent does next.
+// 3. A fork copies none of this: before it, the parent opens a second connection and says in its
+// greeting
+//    what the child will refer to; the child gets that socket and a new Link, and leaves the old
+//    one, which another thread may have been using, undestroyed. The server reads greetings before
+//    it takes any reference back, so the child's objects outlive whatever the parent does next.
 #pragma once
 
 #include <atomic>
@@ -33,7 +36,8 @@ namespace tandem::detail {
 class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
  public:
   /// The process's client for this server, made on first use. Does not connect yet.
-  [[nodiscard]] static std::shared_ptr<ManagerClient> to(const std::string& address, int server_pid);
+  [[nodiscard]] static std::shared_ptr<ManagerClient> to(const std::string& address,
+                                                         int server_pid);
   /// From now on this process is the server at `address`: proxies have names here, but no calls.
   static void become_server();
   [[nodiscard]] static bool inside_server();
@@ -55,15 +59,16 @@ class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
   [[nodiscard]] ManagerObject reference(std::uint64_t id, std::uint64_t token, ObjectKind kind,
                                         std::uint32_t type);
   [[nodiscard]] std::uint64_t pin(std::uint64_t id);
-  /// Counts a handle, and gets a reference if this process has none. Never fails because of the server.
+  /// Counts a handle, and gets a reference if this process has none. Never fails because of the
+  /// server.
   void acquire(std::uint64_t id, std::uint64_t token);
   void release(std::uint64_t id) noexcept;
   /// Counts another handle of an object of which this process has one.
   void hold(std::uint64_t id);
   /// Counts references that came with a reply, and a handle for each while the reply lives.
   void take_grants(const std::vector<std::uint64_t>& ids);
-  /// Asks the server to end, over a connection of its own, so that no call in progress is in the way.
-  /// \returns false when it has not said until the deadline that it will
+  /// Asks the server to end, over a connection of its own, so that no call in progress is in the
+  /// way. \returns false when it has not said until the deadline that it will
   [[nodiscard]] bool ask_to_end(Deadline deadline) const noexcept;
   /// Ends the connection for good: every call throws EndOfFile.
   void disconnect(const char* reason) noexcept;

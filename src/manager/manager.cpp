@@ -73,11 +73,11 @@ Manager::Manager(ManagerOptions options) {
   const std::string address =
       detail::concat(protocol::kAddressPrefix, os::random_digits(protocol::kAddressDigits));
   ListeningSocket listener(os::listen_abstract(address));
-  state_ = std::make_unique<State>(
-      Process(ProcessOptions{.name = server_name(std::move(options.name)),
-                             .daemon = true,
-                             .start_method = options.start_method},
-              Serve{}, std::move(listener), address));
+  state_ =
+      std::make_unique<State>(Process(ProcessOptions{.name = server_name(std::move(options.name)),
+                                                     .daemon = true,
+                                                     .start_method = options.start_method},
+                                      Serve{}, std::move(listener), address));
   state_->process.start();
   state_->pid = state_->process.pid();
   state_->client = detail::ManagerClient::to(address, state_->pid);

@@ -18,8 +18,8 @@ inline constexpr std::uint32_t kVersion = 1;
 /// Outgoing::type of every message.
 inline constexpr std::uint32_t kMessageType = 0x6d677231;
 
-/// A request or reply longer than this goes in pieces. A piece fits into an idle channel whole, so the
-/// server never waits for a client that does not read.
+/// A request or reply longer than this goes in pieces. A piece fits into an idle channel whole, so
+/// the server never waits for a client that does not read.
 inline constexpr std::size_t kPieceBytes = std::size_t{32} << 10;
 
 /// In front of every piece.
@@ -44,15 +44,15 @@ enum class ReplyStatus : std::uint32_t {
   missing = 1,  // no such key, position or value
   raised = 2,   // an encoded exception follows
 };
-/// After the first piece's header. Then the result; then the ids of the objects to which the client was
-/// given a reference each, and at the very end, in 32 bits, how many these are.
+/// After the first piece's header. Then the result; then the ids of the objects to which the client
+/// was given a reference each, and at the very end, in 32 bits, how many these are.
 struct ReplyHeader {
   ReplyStatus status = ReplyStatus::found;
   std::uint32_t reserved = 0;
 };
 
-/// The first packets on the bare socket: what the client's process already refers to. After the one with
-/// `last` the channel's own packet follows.
+/// The first packets on the bare socket: what the client's process already refers to. After the one
+/// with `last` the channel's own packet follows.
 struct GreetingHeader {
   std::array<char, 8> magic = {'t', 'a', 'n', 'd', 'e', 'm', 'M', '1'};
   std::uint32_t version = kVersion;
@@ -68,7 +68,8 @@ static_assert(sizeof(PieceHeader) == 8 && sizeof(RequestHeader) == 16 && sizeof(
 inline constexpr std::string_view kAddressPrefix = "tandem-manager-";
 inline constexpr std::size_t kAddressDigits = 32;
 [[nodiscard]] inline bool is_address(std::string_view text) {
-  return text.size() == kAddressPrefix.size() + kAddressDigits && text.starts_with(kAddressPrefix) &&
+  return text.size() == kAddressPrefix.size() + kAddressDigits &&
+         text.starts_with(kAddressPrefix) &&
          text.find_first_not_of("0123456789abcdef", kAddressPrefix.size()) == text.npos;
 }
 

@@ -78,8 +78,7 @@ ManagerObject ManagerObject::load(Decoder& from, ObjectKind kind, std::uint32_t 
   return ManagerClient::to(address, pid)->reference(id, token, kind, type);
 }
 
-void throw_out_of_range(std::string_view call, const ManagerObject& object,
-                        std::string_view what) {
+void throw_out_of_range(std::string_view call, const ManagerObject& object, std::string_view what) {
   throw std::out_of_range(concat(call, " on ", object.description(), ": ", what));
 }
 
@@ -205,8 +204,6 @@ void ManagerRequest::end_references() {
   all_references_.insert(all_references_.end(), references_.begin(), references_.end());
 }
 
-ManagerReply ManagerRequest::send() {
-  return client_->exchange(bytes_, call_, object_.get());
-}
+ManagerReply ManagerRequest::send() { return client_->exchange(bytes_, call_, object_.get()); }
 
 }  // namespace tandem::detail

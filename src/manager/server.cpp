@@ -305,8 +305,7 @@ bool ManagerServer::answer(Connection& connection, std::uint32_t sequence,
 bool ManagerServer::send_piece(Connection& connection) {
   // Pieces after the first get their header in the place of bytes that were sent before.
   Buffer& reply = connection.reply;
-  const std::size_t start =
-      connection.replied == 0 ? 0 : connection.replied - sizeof(PieceHeader);
+  const std::size_t start = connection.replied == 0 ? 0 : connection.replied - sizeof(PieceHeader);
   const std::size_t size = std::min(reply.size() - start, kPieceBytes);
   const bool last = start + size == reply.size();
   const PieceHeader header{connection.reply_sequence, last ? 0 : kMorePieces};

@@ -1,14 +1,18 @@
 // The process that holds a manager's objects: one thread, one loop over all clients.
 //
 // 1. A client that speaks gets one step, then the next client that speaks: nobody is starved.
-// 2. The server never waits for one client. Requests and replies come in pieces that fit into an idle
-//    channel, and the next piece of a reply goes when the client asks for it; a client that does not
-//    read is dropped.
-// 3. A client that was heard lately is `awake`: looked at in shared memory. The others are armed, and
+// 2. The server never waits for one client. Requests and replies come in pieces that fit into an
+// idle
+//    channel, and the next piece of a reply goes when the client asks for it; a client that does
+//    not read is dropped.
+// 3. A client that was heard lately is `awake`: looked at in shared memory. The others are armed,
+// and
 //    their doorbell is in the poller, as all sockets are.
-// 4. References are taken back only after every greeting that can be read has been read, as client.hpp
+// 4. References are taken back only after every greeting that can be read has been read, as
+// client.hpp
 //    explains.
-// 5. Nothing a client sends harms more than that client: what does not decode is its error or its end.
+// 5. Nothing a client sends harms more than that client: what does not decode is its error or its
+// end.
 #pragma once
 
 #include <cstddef>
@@ -43,16 +47,16 @@ class ManagerServer {
  private:
   struct Connection {
     std::uint64_t key = 0;
-    Fd socket;          // until the channel takes it over
+    Fd socket;  // until the channel takes it over
     bool greeted = false;
     std::unique_ptr<ByteChannel> channel;
     bool awake = false;
     bool heard = false;  // since the last time that was asked
     unsigned quiet = 0;
     ClientReferences references;
-    Buffer request;     // the pieces so far; empty between requests
+    Buffer request;  // the pieces so far; empty between requests
     std::uint32_t request_sequence = 0;
-    Buffer reply;       // what is left of a long one
+    Buffer reply;  // what is left of a long one
     std::size_t replied = 0;
     std::uint32_t reply_sequence = 0;
   };

@@ -267,8 +267,8 @@ void add_number(const StoredValue& value, manager_protocol::Reader& from, Stored
     after = before + n;
   } else {
     using Unsigned = std::make_unsigned_t<T>;
-    after = static_cast<T>(static_cast<Unsigned>(static_cast<Unsigned>(before) +
-                                                 static_cast<Unsigned>(n)));
+    after = static_cast<T>(
+        static_cast<Unsigned>(static_cast<Unsigned>(before) + static_cast<Unsigned>(n)));
   }
   sum.bytes.assign(reinterpret_cast<const char*>(&after), sizeof after);
   reply.raw(before);
@@ -353,7 +353,8 @@ void Store::sort(ListObject& list, Reader& from) {
 Store::Object& Store::object(ObjectId id) {
   const auto at = objects_.find(id);
   if (at == objects_.end()) {
-    throw Error(concat("object ", std::to_string(id), " is no longer there: nobody referred to it"));
+    throw Error(
+        concat("object ", std::to_string(id), " is no longer there: nobody referred to it"));
   }
   return at->second;
 }

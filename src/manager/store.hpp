@@ -1,9 +1,10 @@
-// The objects of a manager's server, without any input or output: containers of encoded bytes, and who
-// refers to what.
+// The objects of a manager's server, without any input or output: containers of encoded bytes, and
+// who refers to what.
 //
 // 1. An object lives while its count is above zero. The count is the sum of what clients hold, what
 //    containers hold, pins, and one for a name.
-// 2. A step either happens whole or throws and has changed nothing: it checks, decodes and allocates
+// 2. A step either happens whole or throws and has changed nothing: it checks, decodes and
+// allocates
 //    first and then commits with operations that do not throw.
 // 3. Bytes of values are never looked into here, but for numbers (fetch_add) and by thunks.
 #pragma once
@@ -48,8 +49,8 @@ struct ClientReferences {
 
 class Store;
 
-/// What a step answers, from the first piece's header on. References that go to the client with it are counted at once, and given back if
-/// the step throws after all.
+/// What a step answers, from the first piece's header on. References that go to the client with it
+/// are counted at once, and given back if the step throws after all.
 class ReplyWriter {
  public:
   ReplyWriter(Store& store, ClientReferences& client, Buffer& to);
@@ -121,7 +122,8 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  /// Carries out one request (RequestHeader and body) of a client. What it throws inside is the reply.
+  /// Carries out one request (RequestHeader and body) of a client. What it throws inside is the
+  /// reply.
   void perform(ClientReferences& client, std::span<const std::byte> request, Buffer& reply);
   /// The client attached to what it refers to already; ids that do not live are passed over.
   void greet(ClientReferences& client, ObjectId id);
@@ -161,8 +163,8 @@ class Store {
   [[nodiscard]] StoredValue apply(const StoredValue& value, Reader& from, ReplyWriter& reply);
   void sort(ListObject& list, Reader& from);
 
-  void keep(const StoredValue& value) noexcept;       // a container now holds it
-  void drop(const StoredValue& value) noexcept;       // a container held it
+  void keep(const StoredValue& value) noexcept;  // a container now holds it
+  void drop(const StoredValue& value) noexcept;  // a container held it
   void replace(StoredValue& old, StoredValue with) noexcept;
   void unreference(ObjectId id, std::uint64_t n) noexcept;
 

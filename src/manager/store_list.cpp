@@ -75,7 +75,8 @@ void Store::perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWrit
       from.expect_end();
       const auto equal = [&](const StoredValue& value) { return value.bytes == wanted; };
       if (op == ManagerOp::list_count) {
-        return reply.raw(static_cast<std::uint64_t>(std::count_if(list.begin(), list.end(), equal)));
+        return reply.raw(
+            static_cast<std::uint64_t>(std::count_if(list.begin(), list.end(), equal)));
       }
       const auto at = std::find_if(list.begin(), list.end(), equal);
       if (at == list.end()) return reply.missing();

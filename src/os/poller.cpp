@@ -25,11 +25,11 @@ const std::vector<std::uint64_t>& Poller::wait(detail::Deadline deadline) {
   // epoll_wait counts in milliseconds, from when it is called; this waits until a point in time.
   if (!deadline.is_now() && !wait_readable(epoll_.get(), deadline)) return ready_;
   std::array<epoll_event, 256> events;
-  const int n = check(retry([&] {
-                        return ::epoll_wait(epoll_.get(), events.data(),
-                                            static_cast<int>(events.size()), 0);
-                      }),
-                      "epoll_wait");
+  const int n =
+      check(retry([&] {
+              return ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+            }),
+            "epoll_wait");
   for (int i = 0; i < n; ++i) ready_.push_back(events[static_cast<std::size_t>(i)].data.u64);
   return ready_;
 }

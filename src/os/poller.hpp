@@ -18,8 +18,8 @@ class Poller {
   void add(int fd, std::uint64_t key);
   /// Before the descriptor is closed.
   void remove(int fd) noexcept;
-  /// The keys of those that are readable or hung up, some of them if they are very many; none when the
-  /// deadline passed. They stay ready until they are read.
+  /// The keys of those that are readable or hung up, some of them if they are very many; none when
+  /// the deadline passed. They stay ready until they are read.
   [[nodiscard]] const std::vector<std::uint64_t>& wait(detail::Deadline deadline);
 
  private:

@@ -10,8 +10,8 @@ namespace tandem::os {
 
 void fill_random(std::span<std::byte> bytes) {
   while (!bytes.empty()) {
-    const auto got = check(retry([&] { return ::getrandom(bytes.data(), bytes.size(), 0); }),
-                           "getrandom");
+    const auto got =
+        check(retry([&] { return ::getrandom(bytes.data(), bytes.size(), 0); }), "getrandom");
     bytes = bytes.subspan(static_cast<std::size_t>(got));
   }
 }

@@ -1,4 +1,5 @@
-// What anybody of the same user can do to a manager's server: it must harm nobody but the one who does it.
+// What anybody of the same user can do to a manager's server: it must harm nobody but the one who
+// does it.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -117,7 +118,8 @@ TEST_F(ManagerHostileTest, ThousandConnectionsOfGarbage) {
     Fd socket = connect_bare();
     std::vector<std::byte> bytes(1 + random() % 64);
     for (std::byte& b : bytes) b = static_cast<std::byte>(random());
-    if (random() % 4 == 0) std::memcpy(bytes.data(), "tandemM1", std::min<std::size_t>(8, bytes.size()));
+    if (random() % 4 == 0)
+      std::memcpy(bytes.data(), "tandemM1", std::min<std::size_t>(8, bytes.size()));
     static_cast<void>(os::send_packet(socket.get(), bytes));
     if (random() % 16 == 0) kept.push_back(std::move(socket));
     if (i % 100 == 0) {

@@ -309,8 +309,13 @@ TEST_P(ManagerSharingTest, ACallIntoAManagerFromItsServerIsAnError) {
   auto numbers = manager.list<int>({1});
   auto shelf = manager.list<Numbers>({numbers});
   EXPECT_THROW(shelf.apply(0, [](Numbers& n) { n.push_back(2); }), Error);
-  EXPECT_EQ(shelf.apply(0, [](Numbers& n, Numbers with) { std::swap(n, with); return with; },
-                        manager.list<int>({8})),
+  EXPECT_EQ(shelf.apply(
+                0,
+                [](Numbers& n, Numbers with) {
+                  std::swap(n, with);
+                  return with;
+                },
+                manager.list<int>({8})),
             numbers);
   EXPECT_EQ(shelf.at(0).at(0), 8);
 }
@@ -389,9 +394,7 @@ TEST_P(ManagerSharingTest, TheServerOutlastsNoOwner) {
 TEST_P(ManagerSharingTest, ASlowStepDoesNotHoldUpTheEndForEver) {
   Manager manager;
   auto numbers = manager.list<int>({0});
-  std::thread stuck([&] {
-    EXPECT_THROW(numbers.apply(0, [](int&) { ::pause(); }), EndOfFile);
-  });
+  std::thread stuck([&] { EXPECT_THROW(numbers.apply(0, [](int&) { ::pause(); }), EndOfFile); });
   const std::string where = "/proc/" + std::to_string(manager.pid()) + "/syscall";
   await([&] { return test::first_line(where).starts_with(std::to_string(SYS_pause) + " "); });
   manager.shutdown();
@@ -458,8 +461,7 @@ Numbers& kept_for_ever() {
 
 TEST_P(ManagerSharingTest, ProxiesInStaticStorageAtTheEndOfAProcess) {
   Manager manager;
-  run(Process([](Numbers numbers) { kept_for_ever() = std::move(numbers); },
-              manager.list<int>()));
+  run(Process([](Numbers numbers) { kept_for_ever() = std::move(numbers); }, manager.list<int>()));
   await_objects(manager, 0);
 }
 

@@ -139,8 +139,7 @@ TEST_F(ManagerStoreTest, ADeadClientsReferencesAndPinsAreDropped) {
 
 TEST_F(ManagerStoreTest, PinKeepsTheObjectUntilItsTokenIsUsed) {
   const ObjectId id = make_dict(client_);
-  const auto token =
-      ask(client_, Request(ManagerOp::pin).raw(id)).reader().raw<std::uint64_t>();
+  const auto token = ask(client_, Request(ManagerOp::pin).raw(id)).reader().raw<std::uint64_t>();
   release(client_, id);
   EXPECT_EQ(store_.object_count(), 1u);
   EXPECT_TRUE(ask(other_, Request(ManagerOp::attach).raw(id).raw(token)).found());
@@ -161,8 +160,8 @@ TEST_F(ManagerStoreTest, ANameKeepsTheObject) {
 TEST_F(ManagerStoreTest, ContainersKeepWhatTheyContain) {
   const ObjectId outer = make_dict(client_);
   const ObjectId inner = make_list(client_);
-  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_set, outer).text("k").value("v", {inner}))
-                  .found());
+  EXPECT_TRUE(
+      ask(client_, Request(ManagerOp::dict_set, outer).text("k").value("v", {inner})).found());
   release(client_, inner);
   EXPECT_EQ(store_.object_count(), 2u);
 
@@ -201,12 +200,10 @@ TEST_F(ManagerStoreTest, AnUpdateMayReplaceTheLastReferenceToWhatItBrings) {
   const ObjectId inner = make_list(client_);
   ask(client_, Request(ManagerOp::dict_set, dict).text("a").value("v", {inner}));
   release(client_, inner);
-  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_update, dict)
-                               .text("a")
-                               .value("w")
-                               .text("b")
-                               .value("v", {inner}))
-                  .found());
+  EXPECT_TRUE(
+      ask(client_,
+          Request(ManagerOp::dict_update, dict).text("a").value("w").text("b").value("v", {inner}))
+          .found());
   EXPECT_EQ(store_.object_count(), 2u);
 }
 

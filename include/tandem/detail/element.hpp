@@ -1,5 +1,5 @@
 /// \file
-/// What `d[k]` and `l[i]` are: a place in a container of the manager. And iteration over a snapshot.
+/// What `d[k]` and `l[i]` are, a place in a container of the manager; iteration over a snapshot.
 #pragma once
 
 #include <cstddef>
@@ -12,13 +12,14 @@
 
 namespace tandem::detail {
 
-/// Reads and writes are one step each. A step that reads and writes (`+=`, `++`) would be two, in which
-/// others come between, so it does not compile: `fetch_add` and `apply` are the one step.
+/// Reads and writes are one step each. A step that reads and writes (`+=`, `++`) would be two, in
+/// which others come between, so it does not compile: `fetch_add` and `apply` are the one step.
 /// Lives for the expression: keep the value, not the place.
 template <class Container, class Position, class V>
 class Element {
  public:
-  Element(Container container, Position at) : container_(std::move(container)), at_(std::move(at)) {}
+  Element(Container container, Position at)
+      : container_(std::move(container)), at_(std::move(at)) {}
   Element(const Element&) = delete;
 
   /// \throws std::out_of_range

@@ -20,7 +20,8 @@ namespace detail {
 /// One step of a batch and, after the trip, its reply. Any thread, one at a time.
 class TANDEM_EXPORT BatchStep {
  public:
-  BatchStep(ManagerObject object, std::string_view call) : object_(std::move(object)), call_(call) {}
+  BatchStep(ManagerObject object, std::string_view call)
+      : object_(std::move(object)), call_(call) {}
 
   /// From its beginning, as often as one likes.
   /// \throws Error before the trip; what the step threw

@@ -1,6 +1,7 @@
 /// \file
-/// What the proxies stand on: a counted reference to an object of a manager, a request to it, and the
-/// server's reply. Typed shells encode into a request and decode from a reply; all else is compiled.
+/// What the proxies stand on: a counted reference to an object of a manager, a request to it, and
+/// the server's reply. Typed shells encode into a request and decode from a reply; all else is
+/// compiled.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ namespace tandem::detail {
 
 class ManagerClient;
 
-/// This process's reference to one object; copies share it. Without an object: `Closed` on every use.
+/// This process's reference to one object; copies share it. Without an object every use is
+/// `Closed`.
 class TANDEM_EXPORT ManagerObject {
  public:
   ManagerObject() = default;
@@ -33,8 +35,9 @@ class TANDEM_EXPORT ManagerObject {
   [[nodiscard]] bool operator==(const ManagerObject& other) const noexcept;
   [[nodiscard]] explicit operator bool() const noexcept { return held_ != nullptr; }
 
-  /// Writes where the object is. Into a container of its own manager the container takes the reference;
-  /// on any other way the server keeps the object until the receiver has it or this process ends.
+  /// Writes where the object is. Into a container of its own manager the container takes the
+  /// reference; on any other way the server keeps the object until the receiver has it or this
+  /// process ends.
   /// \throws NotSendable into a container of another manager
   void save(Encoder& to) const;
   /// Never fails because of the server: if that is gone, the calls say so.
@@ -181,7 +184,8 @@ class TANDEM_EXPORT ManagerRequest {
 };
 
 /// \throws std::out_of_range saying call, object and what was missing
-[[noreturn]] TANDEM_EXPORT void throw_out_of_range(std::string_view call, const ManagerObject& object,
+[[noreturn]] TANDEM_EXPORT void throw_out_of_range(std::string_view call,
+                                                   const ManagerObject& object,
                                                    std::string_view what);
 
 }  // namespace tandem::detail

@@ -85,8 +85,8 @@ constexpr NumberType number_type() {
 /// then encodes what the callable returned and the new value. What it throws changes nothing.
 using ApplyThunk = void(Decoder& call, std::span<const std::byte> value, Encoder& updated,
                         Encoder& result);
-/// Runs in the server: decodes the comparison from `call` and fills `order` with the positions of the
-/// values in ascending order.
+/// Runs in the server: decodes the comparison from `call` and fills `order` with the positions of
+/// the values in ascending order.
 using SortThunk = void(Decoder& call, const std::vector<std::span<const std::byte>>& values,
                        std::vector<std::uint32_t>& order);
 

@@ -37,14 +37,16 @@ void apply_thunk(Decoder& call, std::span<const std::byte> value, Encoder& updat
   call.expect_end();
   V copy = decode_whole<V>(value);
   const auto invoke = [&]() -> decltype(auto) {
-    return std::apply([&](A&... a) -> decltype(auto) { return std::invoke(f, copy, std::move(a)...); },
-                      arguments);
+    return std::apply(
+        [&](A&... a) -> decltype(auto) { return std::invoke(f, copy, std::move(a)...); },
+        arguments);
   };
   if constexpr (std::is_void_v<decltype(invoke())>) {
     invoke();
   } else {
     using Result = std::remove_cvref_t<decltype(invoke())>;
-    static_assert(Sendable<Result>, "what apply's function returns travels back: it must be Sendable");
+    static_assert(Sendable<Result>,
+                  "what apply's function returns travels back: it must be Sendable");
     encode<Result>(result, invoke());
   }
   encode<V>(updated, copy);
@@ -62,7 +64,8 @@ void sort_thunk(Decoder& call, const std::vector<std::span<const std::byte>>& va
   std::iota(order.begin(), order.end(), std::uint32_t{0});
   // Stable, as Python's; and a comparison that is no order cannot make it leave the range.
   std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
-    return static_cast<bool>(std::invoke(less, std::as_const(decoded[a]), std::as_const(decoded[b])));
+    return static_cast<bool>(
+        std::invoke(less, std::as_const(decoded[a]), std::as_const(decoded[b])));
   });
 }
 

@@ -1,5 +1,5 @@
 /// \file
-/// Types whose equal values have equal bytes, so that a server which knows only bytes can compare them.
+/// Types whose equal values have equal bytes, so that a server that knows only bytes can compare.
 #pragma once
 
 #include <type_traits>
