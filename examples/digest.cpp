@@ -257,11 +257,6 @@ int main(int argc, char** argv) {
   }
   if (arguments.end() - argument != 1) usage();
 
-  // Else the next file that is opened would become standard output.
-  if (fcntl(STDOUT_FILENO, F_GETFD) < 0) {
-    complain("standard output: " + std::generic_category().message(errno));
-    return 1;
-  }
   try {
     tandem::Manager manager;
     const Totals totals = manager.dict<std::string, Sum>();

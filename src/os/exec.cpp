@@ -34,9 +34,9 @@ struct ExecPlan {
   int error = 0;
 };
 
-// The child of exec_program. It runs in the parent's memory while the parent's thread is suspended: no
-// allocation, no lock, and none of the functions that sanitizers wrap, since what those would note down
-// about the child they would note down for the parent.
+// The child of exec_program. It runs in the parent's memory while the parent's thread is suspended:
+// no allocation, no lock, and none of the functions that sanitizers wrap, since what those would
+// note down about the child they would note down for the parent.
 class ExecChild {
  public:
   TANDEM_UNINSTRUMENTED static int run(void* argument) {
@@ -53,14 +53,12 @@ class ExecChild {
 
  private:
   template <class... A>
-  TANDEM_UNINSTRUMENTED static long call(long number,
-                                                                                  A... arguments) {
+  TANDEM_UNINSTRUMENTED static long call(long number, A... arguments) {
     return ::syscall(number, arguments...);
   }
 
   // \returns the step that failed
-  TANDEM_UNINSTRUMENTED static const char* arrange(
-      ExecPlan& plan) {
+  TANDEM_UNINSTRUMENTED static const char* arrange(ExecPlan& plan) {
     reset_signals();
 
     // Descriptors that lie where others are to go step aside first.
@@ -79,10 +77,9 @@ class ExecChild {
     return close_from(end) ? nullptr : "close descriptors";
   }
 
-  // A descriptor of the parent's that happens to be number 1, because its stdout was closed, must not be
-  // written to as the child's stdout; neither may one that the child opens later.
-  TANDEM_UNINSTRUMENTED static const char*
-  arrange_standard_streams() {
+  // A descriptor of the parent's that happens to be number 1, because its stdout was closed, must
+  // not be written to as the child's stdout; neither may one that the child opens later.
+  TANDEM_UNINSTRUMENTED static const char* arrange_standard_streams() {
     const long null = call(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR | O_CLOEXEC);
     if (null == -1) return "open /dev/null";
     for (int stream = 0; stream < kFirstDescriptor; ++stream) {
@@ -186,8 +183,11 @@ void replace_stdin(detail::Fd null) {
 
 void fill_standard_streams() {
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
-    // The lowest free number is this one: those below it are taken.
-    if (::fcntl(stream, F_GETFD) == -1) check(::open("/dev/null", O_RDWR), "open /dev/null");
+    if (::fcntl(stream, F_GETFD) != -1) continue;
+    // The lowest free number is this one: those below it are taken. Opened the wrong way round, so
+    // that using it fails as using the closed one would.
+    const int flags = stream == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    check(::open("/dev/null", flags), "open /dev/null");
   }
 }
 
@@ -207,8 +207,6 @@ SignalsBlocked::SignalsBlocked() noexcept {
   ::pthread_sigmask(SIG_SETMASK, &all, &before_);
 }
 
-SignalsBlocked::~SignalsBlocked() {
-  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-}
+SignalsBlocked::~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 }  // namespace tandem::os

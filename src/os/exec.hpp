@@ -1,4 +1,5 @@
-// Making processes: clone and exec, fork, and what has to be done to descriptors and signals around them.
+// Making processes: clone and exec, fork, and what has to be done to descriptors and signals around
+// them.
 #pragma once
 
 #include <signal.h>
@@ -29,21 +30,25 @@ struct ChildProcess {
 [[nodiscard]] pid_t fork_process();
 /// Ends a child of fork_process that nobody else knows of.
 void kill_and_reap(pid_t pid) noexcept;
-/// pthread_atfork(3): calls around every fork of this process, the user's own included. \throws SystemError
+/// pthread_atfork(3): calls around every fork of this process, the user's own included. \throws
+/// SystemError
 void at_fork(void (*before)(), void (*after_in_parent)(), void (*after_in_child)());
 
 /// \returns /dev/null, open for reading
 [[nodiscard]] detail::Fd open_null();
-/// Makes `null` this process's standard input and forgets what had been read ahead from the old one.
+/// Makes `null` this process's standard input and forgets what had been read ahead from the old
+/// one.
 void replace_stdin(detail::Fd null);
-/// Opens /dev/null for each standard stream that is closed.
+/// Occupies the descriptor of each standard stream that is closed, or the next file that is opened
+/// would be it. Reading and writing them still fail with EBADF.
 void fill_standard_streams();
 void unblock_all_signals();
 void set_close_on_exec(int fd);
 /// What ps shows for this process; cut after 15 bytes.
 void set_command_name(const char* name);
 
-/// Blocks every signal in this thread for its scope, so that threads and processes made in it take none.
+/// Blocks every signal in this thread for its scope, so that threads and processes made in it take
+/// none.
 class SignalsBlocked {
  public:
   SignalsBlocked() noexcept;

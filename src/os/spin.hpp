@@ -54,8 +54,8 @@ class SpinBudget {
   static constexpr std::uint32_t kLeast = 50'000;           // one wake-up
   static constexpr std::uint32_t kMost = 100'000;
 
-  // Far more than was lost. Where the peer cannot run while we spin (it shares our CPU, or all are busy)
-  // the sleep that follows is short every time, and would have us spin every time.
+  // Far more than was lost. Where the peer cannot run while we spin (it shares our CPU, or all are
+  // busy) the sleep that follows is short every time, and would have us spin every time.
   static constexpr std::uint32_t kSpunInVain = 500'000;
 
   void learn(long long waited_ns) noexcept {
