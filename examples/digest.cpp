@@ -149,8 +149,7 @@ std::vector<std::string> files_below(const std::string& root) {
   return files;
 }
 
-std::vector<Line> digest_all(const std::vector<std::string>& files, std::size_t processes,
-                             Totals totals) {
+std::vector<Line> digest_all(const std::string& root, std::size_t processes, Totals totals) {
   Complaints complaints;
   std::vector<std::string> said;  // kept until the progress bar is gone
   std::vector<Line> lines;
@@ -164,14 +163,15 @@ std::vector<Line> digest_all(const std::vector<std::string>& files, std::size_t 
 
   if (processes == 0) {
     begin(complaints, totals);
-    for (const std::string& file : files) take(digest(file));
+    for (const std::string& file : files_below(root)) take(digest(file));
     end();
   } else {
     tandem::Pool pool({.processes = processes,
                        .initializer = tandem::call(begin, complaints, totals),
                        .finalizer = tandem::call(end)});
-    auto stream =
-        pool.with({.progress = {.enabled = true, .label = "digest"}}).imap_unordered(digest, files);
+    const std::vector<std::string> files = files_below(root);  // while the workers start
+    auto stream = pool.with({.window = 1024, .progress = {.enabled = true, .label = "digest"}})
+                      .imap_unordered(digest, files);
     while (!stream.ended()) {
       try {
         if (std::optional<Line> line = stream.next()) take(*std::move(line));
@@ -187,7 +187,8 @@ std::vector<Line> digest_all(const std::vector<std::string>& files, std::size_t 
 }
 
 // Names may have line ends in them.
-std::string escaped(std::string_view name) {
+std::string escaped(const std::string& name) {
+  if (name.find_first_of("\\\n\r") == std::string::npos) return name;
   std::string text;
   for (char c : name) {
     switch (c) {
@@ -260,7 +261,7 @@ int main(int argc, char** argv) {
   try {
     tandem::Manager manager;
     const Totals totals = manager.dict<std::string, Sum>();
-    print(digest_all(files_below(std::string(*argument)), processes, totals));
+    print(digest_all(std::string(*argument), processes, totals));
     print_largest(totals);
   } catch (const std::exception& error) {
     complain(error.what());

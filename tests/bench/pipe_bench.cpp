@@ -117,7 +117,7 @@ int main(int argc, char** argv) {
                                               {"pipe(2)", true, through_pipes},
                                               {"unix socket", true, through_sockets},
                                               {"cache line", true, spinning}},
-                               .rounds = 3};
+                               .rounds = 7};
   bench::add_python_peer(comparison, "Python", "python_pipe.py", "2000 10000");
   bench::compare(comparison);
 }

@@ -24,10 +24,9 @@ std::vector<double> milliseconds_each(const std::function<void()>& start_and_joi
   return {bench::median(taken)};
 }
 
-template <class Tag>
-std::vector<double> tandem_process(Tag method) {
+std::vector<double> tandem_process(tandem::StartMethod method) {
   return milliseconds_each([&] {
-    tandem::Process process(method, nothing);
+    tandem::Process process({.start_method = method}, nothing);
     process.start();
     process.join();
   });
@@ -52,14 +51,15 @@ std::vector<double> posix() {
 int main(int argc, char** argv) {
   if (argc == 2 && std::string_view(argv[1]) == "--end-at-once") return 0;
   tandem::init(argc, argv);
-  bench::Comparison comparison{
-      .work = "start a process that does nothing, and join it",
-      .metrics = {{"p50, ms", false}},
-      .candidates = {
-          {"tandem, spawn", false, [] { return tandem_process(tandem::start::spawn); }},
-          {"tandem, fork", false, [] { return tandem_process(tandem::start::fork); }},
-          {"tandem, forkserver", false, [] { return tandem_process(tandem::start::forkserver); }},
-          {"posix_spawn", true, posix}}};
+  bench::Comparison comparison{.work = "start a process that does nothing, and join it",
+                               .metrics = {{"p50, ms", false}},
+                               .candidates = {{"posix_spawn", true, posix}}};
+  for (const tandem::StartMethod method : tandem::all_start_methods()) {
+    const char* const name = method == tandem::StartMethod::spawn  ? "tandem, spawn"
+                             : method == tandem::StartMethod::fork ? "tandem, fork"
+                                                                   : "tandem, forkserver";
+    comparison.candidates.push_back({name, false, [method] { return tandem_process(method); }});
+  }
   bench::add_python_peer(comparison, "Python spawn", "python_start.py", "10");
   bench::compare(comparison);
 }
