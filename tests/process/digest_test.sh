@@ -3,7 +3,7 @@
 #
 #   digest_test.sh /path/to/digest
 set -euo pipefail
-digest=$1
+digest=$(realpath -- "$1")
 work=$(mktemp -d)
 pid=
 finish() {
