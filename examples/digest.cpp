@@ -224,10 +224,12 @@ void print(const std::vector<Line>& lines) {
   if (!std::cout) complain("standard output: " + std::generic_category().message(errno));
 }
 
-void print_largest(const Totals& totals) {
+void print_largest(const Totals& totals, std::size_t files) {
   std::vector<std::pair<std::string, Sum>> sums = totals.items();
   std::sort(sums.begin(), sums.end(),
             [](const auto& a, const auto& b) { return a.second.bytes > b.second.bytes; });
+  for (const auto& [extension, sum] : sums) files -= sum.files;
+  if (files != 0) std::cerr << files << " files are not counted: their worker was killed\n";
   if (sums.size() > 5) sums.resize(5);
   std::cerr << "         bytes     files  extension\n";
   for (const auto& [extension, sum] : sums) {
@@ -261,8 +263,9 @@ int main(int argc, char** argv) {
   try {
     tandem::Manager manager;
     const Totals totals = manager.dict<std::string, Sum>();
-    print(digest_all(std::string(*argument), processes, totals));
-    print_largest(totals);
+    const std::vector<Line> lines = digest_all(std::string(*argument), processes, totals);
+    print(lines);
+    print_largest(totals, lines.size());
   } catch (const std::exception& error) {
     complain(error.what());
   }
