@@ -212,12 +212,16 @@ TEST_P(PoolLifeTest, WorkersEndWithAKilledParent) {
   for (const Ended& worker : workers) worker.await();
 }
 
+// Reachable at the end, so that they are not leaks.
+Pool* volatile pool_left_behind;
+AsyncResult<int>* volatile result_left_behind;
+
 void leave_pool_behind() {
   Event never;
-  static auto& pool = *new Pool(2);
-  static auto& pending = *new AsyncResult<int>(pool.apply_async(wait_for, never));
-  static_cast<void>(pending);
-  if (pool.apply(square, 3) != 9) ::_exit(3);
+  auto* const pool = new Pool(2);
+  pool_left_behind = pool;
+  result_left_behind = new AsyncResult<int>(pool->apply_async(wait_for, never));
+  if (pool->apply(square, 3) != 9) ::_exit(3);
 }
 
 void leave_static_pool() {
