@@ -29,6 +29,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -64,6 +65,21 @@ class Queue {
   /// \throws SystemError when there is no shared memory or descriptor left
   explicit Queue(std::size_t maxsize = 0) : Queue(QueueOptions{.maxsize = maxsize}) {}
   explicit Queue(QueueOptions options) : Queue(options, detail::QueueKind::plain) {}
+
+  /// A queue that programs of the same user find by its name. The name stays, across the end of
+  /// every program, until `remove`; the queue stays as long as anybody has it open. \throws
+  /// SystemError EEXIST; EINVAL or ENAMETOOLONG for what cannot be a name (empty, with '/' or
+  ///         NUL, too long); ENOSPC
+  [[nodiscard]] static Queue create(std::string_view name, QueueOptions options = {}) {
+    return Queue(detail::ByteQueue::create(options, detail::fingerprint<T>(),
+                                           detail::QueueKind::plain, name));
+  }
+  /// \throws SystemError ENOENT; DecodeError when it is of another element type, kind or version
+  [[nodiscard]] static Queue open(std::string_view name) {
+    return Queue(detail::ByteQueue::open(name, detail::fingerprint<T>(), detail::QueueKind::plain));
+  }
+  /// Takes the name away. \returns false when there is no such queue
+  static bool remove(std::string_view name) { return detail::ByteQueue::remove(name); }
 
   /// Adds an item; waits for room where the queue is bounded (or buffer_bytes is used up).
   /// \throws ShutDown, Closed; what encoding `value` throws, and then nothing was put
@@ -245,6 +261,17 @@ class JoinableQueue : public Queue<T> {
   explicit JoinableQueue(std::size_t maxsize = 0)
       : JoinableQueue(QueueOptions{.maxsize = maxsize}) {}
   explicit JoinableQueue(QueueOptions options) : Queue<T>(options, detail::QueueKind::joinable) {}
+
+  /// As for Queue.
+  [[nodiscard]] static JoinableQueue create(std::string_view name, QueueOptions options = {}) {
+    return JoinableQueue(detail::ByteQueue::create(options, detail::fingerprint<T>(),
+                                                   detail::QueueKind::joinable, name));
+  }
+  /// As for Queue.
+  [[nodiscard]] static JoinableQueue open(std::string_view name) {
+    return JoinableQueue(
+        detail::ByteQueue::open(name, detail::fingerprint<T>(), detail::QueueKind::joinable));
+  }
 
   /// One item that this process took is dealt with. \throws Error when called more often than it
   /// took

@@ -8,6 +8,7 @@
 
 #include "base/text.hpp"
 #include "os/exec.hpp"
+#include "os/named_memory.hpp"
 #include "queue/feeder.hpp"
 #include "queue/ring_queue.hpp"
 #include "tandem/detail/archive.hpp"
@@ -77,7 +78,7 @@ class Registry {
     return registry;
   }
 
-  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, std::uint32_t type,
+  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, bool named, std::uint32_t type,
                                                          QueueKind kind) {
     const std::lock_guard lock(mutex_);
     const os::FileIdentity identity = os::identity(fd);
@@ -87,12 +88,14 @@ class Registry {
         return queue;
       }
     }
-    return add(std::make_shared<SharedQueue>(std::move(fd), type, kind));
+    auto segment = named ? shm::Segment::map_file(std::move(fd))
+                         : shm::Segment::adopt(std::move(fd), QueueHeader::kDataOffset);
+    return add(std::make_shared<SharedQueue>(std::move(segment), type, kind));
   }
   [[nodiscard]] std::shared_ptr<SharedQueue> make(const QueueOptions& options, std::uint32_t type,
-                                                  QueueKind kind) {
+                                                  QueueKind kind, std::string_view name) {
     const std::lock_guard lock(mutex_);
-    return add(std::make_shared<SharedQueue>(options, type, kind));
+    return add(std::make_shared<SharedQueue>(options, type, kind, name));
   }
 
   /// At the end of the process: what was put is delivered, or it is said what is not.
@@ -160,6 +163,7 @@ void SharedQueue::hand_over(Encoder& to) {
                              ": a queue can be an argument of a process or be sent over a "
                              "Connection of this machine, and nothing else"));
   }
+  to.write_raw(static_cast<std::uint32_t>(ring_.named()));
   to.write_raw(to.attach(ring_.fd().duplicate()));
 }
 
@@ -260,12 +264,27 @@ bool SharedQueue::join(Deadline deadline) {
 
 std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::uint32_t type,
                                              QueueKind kind) {
-  return Registry::instance().make(options, type, kind);
+  return Registry::instance().make(options, type, kind, {});
 }
 
+std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::uint32_t type,
+                                             QueueKind kind, std::string_view name) {
+  static_cast<void>(RingQueue::path_of(name));  // an empty name is an error, not an anonymous queue
+  return Registry::instance().make(options, type, kind, name);
+}
+
+std::shared_ptr<ByteQueue> ByteQueue::open(std::string_view name, std::uint32_t type,
+                                           QueueKind kind) {
+  return Registry::instance().find_or_add(os::open_named(RingQueue::path_of(name)), true, type,
+                                          kind);
+}
+
+bool ByteQueue::remove(std::string_view name) { return os::remove_named(RingQueue::path_of(name)); }
+
 std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type, QueueKind kind) {
+  const bool named = from.read_raw<std::uint32_t>() != 0;
   return Registry::instance().find_or_add(from.take_descriptor(from.read_raw<std::uint32_t>()),
-                                          type, kind);
+                                          named, type, kind);
 }
 
 }  // namespace tandem::detail

@@ -35,6 +35,7 @@ struct QueueHeader {
 
   shm::RingState ring;
   JoinState join;
+  char name[256];  // of a named queue, ended by a zero; else empty
 };
 static_assert(alignof(QueueHeader) == 64 && offsetof(QueueHeader, put_lock) == 64 &&
               offsetof(QueueHeader, get_lock) == 128 && offsetof(QueueHeader, ring) == 192 &&

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "base/text.hpp"
+#include "os/named_memory.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
@@ -97,10 +98,14 @@ class RingQueue::Keep {
   std::uint32_t before_;  // a stream that waits for room keeps it all the while
 };
 
-RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind) {
+RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind,
+                     std::string_view name) {
   const std::size_t capacity = shm::Ring::capacity_for(options.ring_bytes);
+  const std::size_t bytes = QueueHeader::kDataOffset + capacity;
   const std::uint32_t id = std::random_device()();
-  shm::Segment segment = shm::Segment::create(name_of(id), QueueHeader::kDataOffset + capacity);
+  const std::string path = name.empty() ? std::string() : path_of(name);
+  shm::Segment segment = name.empty() ? shm::Segment::create(name_of(id), bytes)
+                                      : shm::Segment::map_file(os::make_nameless(bytes));
   auto* header = new (segment.data()) QueueHeader;
   header->version = QueueHeader::kVersion;
   header->type = type;
@@ -112,16 +117,26 @@ RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind 
   header->domain = os::own_domain();
   header->put_lock.init(false);
   header->get_lock.init(false);
+  name.copy(header->name, sizeof header->name - 1);
   header->magic = QueueHeader::kMagic;
   map_header(std::move(segment));
+  if (named_) os::publish(segment_.fd(), path);
 }
 
-RingQueue::RingQueue(Fd fd, std::uint32_t type, QueueKind kind) {
-  shm::Segment segment = shm::Segment::adopt(std::move(fd), QueueHeader::kDataOffset);
-  const auto& header = *std::launder(reinterpret_cast<const QueueHeader*>(segment.data()));
+std::string RingQueue::path_of(std::string_view name) {
+  if (name.size() >= sizeof QueueHeader::name) {
+    throw SystemError(std::make_error_code(std::errc::filename_too_long),
+                      concat("Queue: the name ", name));
+  }
+  return os::named_path("queue", name);
+}
+
+RingQueue::RingQueue(shm::Segment segment, std::uint32_t type, QueueKind kind) {
   const auto refuse = [](const char* why) {
-    throw DecodeError(concat("Queue: the segment received ", why));
+    throw DecodeError(concat("Queue: the shared memory ", why));
   };
+  if (segment.size() < QueueHeader::kDataOffset) refuse("is too small to be a queue's");
+  const auto& header = *std::launder(reinterpret_cast<const QueueHeader*>(segment.data()));
   if (header.magic != QueueHeader::kMagic) refuse("is not a queue's");
   if (header.version != QueueHeader::kVersion) refuse("was made by another version of tandem");
   if (header.domain != os::own_domain()) {
@@ -144,7 +159,12 @@ void RingQueue::map_header(shm::Segment segment) {
   kind_ = static_cast<QueueKind>(header_->kind);
   if (kind_ == QueueKind::joinable) takers_.emplace(header_->join);
   type_ = header_->type;
-  name_ = name_of(header_->id);
+  named_ = header_->name[0] != '\0';
+  name_ =
+      named_
+          ? concat("the queue named ",
+                   std::string_view(header_->name, ::strnlen(header_->name, sizeof header_->name)))
+          : name_of(header_->id);
 }
 
 void RingQueue::check_type(std::uint32_t type, QueueKind kind) const {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "os/spin.hpp"
 #include "queue/backlog.hpp"
@@ -27,9 +28,13 @@ namespace tandem::detail {
 
 class RingQueue {
  public:
-  RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind = QueueKind::simple);
+  /// \param name for a named queue: it appears under it, whole. \throws SystemError EEXIST
+  RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind = QueueKind::simple,
+            std::string_view name = {});
   /// \throws DecodeError when the segment is no queue of this type, or of another user's
-  RingQueue(Fd segment, std::uint32_t type, QueueKind kind = QueueKind::simple);
+  RingQueue(shm::Segment segment, std::uint32_t type, QueueKind kind = QueueKind::simple);
+  /// Where a queue of that name lies.
+  [[nodiscard]] static std::string path_of(std::string_view name);
 
   /// Largest message that goes into the ring as one record.
   [[nodiscard]] std::size_t most_whole() const noexcept { return ring_.most_whole(); }
@@ -70,6 +75,7 @@ class RingQueue {
   [[nodiscard]] bool empty() const noexcept { return ring_.empty(); }
   [[nodiscard]] const Fd& fd() const noexcept { return segment_.fd(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] bool named() const noexcept { return named_; }
   /// \throws DecodeError
   void check_type(std::uint32_t type, QueueKind kind) const;
   /// \throws ShutDown
@@ -102,6 +108,7 @@ class RingQueue {
   void skip(shm::RecordHeader header);
   void wake(os::FutexWord& parked);
   void map_header(shm::Segment segment);
+
   [[noreturn]] void throw_shut_down(const char* call) const;
 
   shm::Segment segment_;
@@ -113,7 +120,8 @@ class RingQueue {
   QueueKind kind_ = QueueKind::plain;
   std::optional<Takers> takers_;  // of a joinable queue
   std::uint32_t type_ = 0;
-  std::string name_;
+  std::string name_;  // for messages
+  bool named_ = false;
   os::SpinBudget room_spin_;  // guarded by put_lock
   os::SpinBudget data_spin_;  // guarded by get_lock
 };

@@ -310,11 +310,13 @@ TEST(RingQueueTest, ShutdownEndsEveryWait) {
 }
 
 TEST(RingQueueTest, AnotherSegmentIsRefused) {
-  EXPECT_THROW(RingQueue(shm::Segment::create("not-a-queue", 8192).fd().duplicate(), kType),
-               DecodeError);
+  EXPECT_THROW(RingQueue(shm::Segment::create("not-a-queue", 8192), kType), DecodeError);
+  EXPECT_THROW(RingQueue(shm::Segment::create("too-small", 100), kType), DecodeError);
   RingQueue queue(QueueOptions{}, kType);
-  EXPECT_THROW(RingQueue(queue.fd().duplicate(), kType + 1), DecodeError);
-  RingQueue same(queue.fd().duplicate(), kType);
+  const auto again = [&] { return shm::Segment::adopt(queue.fd().duplicate(), 4096); };
+  EXPECT_THROW(RingQueue(again(), kType + 1), DecodeError);
+  EXPECT_THROW(RingQueue(again(), kType, QueueKind::joinable), DecodeError);
+  RingQueue same(again(), kType);
   EXPECT_TRUE(put(queue, "seen by both"));
   EXPECT_EQ(get(same), "seen by both");
 }

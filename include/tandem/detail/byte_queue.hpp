@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "tandem/detail/batch.hpp"
 #include "tandem/detail/deadline.hpp"
@@ -46,6 +47,15 @@ class TANDEM_EXPORT ByteQueue {
   /// \param type fingerprint of the element type, checked wherever the queue is opened
   [[nodiscard]] static std::shared_ptr<ByteQueue> create(const QueueOptions& options,
                                                          std::uint32_t type, QueueKind kind);
+  /// A queue that other programs find by its name, until it is removed.
+  /// \throws SystemError EEXIST, EINVAL or ENAMETOOLONG for what cannot be a name, ENOSPC
+  [[nodiscard]] static std::shared_ptr<ByteQueue> create(const QueueOptions& options,
+                                                         std::uint32_t type, QueueKind kind,
+                                                         std::string_view name);
+  /// \throws SystemError ENOENT; DecodeError if it is not a queue of this type, kind and version
+  [[nodiscard]] static std::shared_ptr<ByteQueue> open(std::string_view name, std::uint32_t type,
+                                                       QueueKind kind);
+  [[nodiscard]] static bool remove(std::string_view name);
   /// Rebuilds what `hand_over` wrote. \throws DecodeError if it is not a queue of this type and
   /// kind
   [[nodiscard]] static std::shared_ptr<ByteQueue> adopt(Decoder& from, std::uint32_t type,
