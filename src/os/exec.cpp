@@ -18,6 +18,10 @@
 
 #include "os/check.hpp"
 
+// glibc's own name for clone(2). ThreadSanitizer takes `clone` for a fork and prepares "the child" for
+// it, which with CLONE_VM is the parent: it would not see this thread's mutexes any more.
+extern "C" int __clone(int (*run)(void*), void* stack, int flags, void* argument, ...);
+
 #define TANDEM_UNINSTRUMENTED __attribute__((no_sanitize("address", "thread", "undefined")))
 
 namespace tandem::os {
@@ -141,8 +145,8 @@ ChildProcess exec_program(const char* path, char* const argv[], std::span<const 
   pid_t pid = -1;
   {
     const SignalsBlocked blocked;
-    pid = ::clone(&ExecChild::run, stack + sizeof stack,
-                  CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+    pid = ::__clone(&ExecChild::run, stack + sizeof stack,
+                    CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
   }
   if (pid == -1) throw_last_error("clone");
   ChildProcess child{pid, detail::Fd(pidfd)};
