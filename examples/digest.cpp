@@ -1,11 +1,11 @@
 // SHA-256 of every regular file below a directory, as sha256sum prints it, computed by a pool of
 // processes.
 //
-//   digest [--processes N] DIRECTORY     one process for each CPU by default; 0 = no others than
-//   this one
+//   digest [--processes N] DIRECTORY     one for each CPU by default; 0 = no others than this one
 //
 // Digests go to stdout, sorted by path; progress, complaints and the largest kinds of files to
 // stderr. Exit code: 0; 1 if anything could not be read or written; 2 for a wrong command line.
+#include <dirent.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
@@ -16,7 +16,6 @@
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
-#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <map>
@@ -32,7 +31,6 @@
 
 namespace {
 
-namespace fs = std::filesystem;
 using Sha256 = std::array<unsigned char, 32>;
 using Line = std::pair<std::string, std::optional<Sha256>>;  // nothing: a complaint was put instead
 
@@ -50,6 +48,12 @@ using Totals = tandem::DictProxy<std::string, Sum>;  // by file name extension
 
 // ---- What runs in the workers
 
+std::string extension_of(const std::string& path) {
+  const std::size_t name = path.rfind('/') + 1;
+  const std::size_t dot = path.rfind('.');
+  return dot == std::string::npos || dot <= name ? std::string() : path.substr(dot);
+}
+
 class Reader {
  public:
   Reader(Complaints complaints, Totals totals)
@@ -58,7 +62,7 @@ class Reader {
   Line digest(std::string path) {
     try {
       Sha256 hash;
-      add(sums_[fs::path(path).extension().string()], {.bytes = read(path, hash), .files = 1});
+      add(sums_[extension_of(path)], {.bytes = read(path, hash), .files = 1});
       if (++unmerged_ == 4096) merge();
       return {std::move(path), hash};
     } catch (const std::system_error& error) {
@@ -130,21 +134,45 @@ void complain(const std::string& text) {
   ++failures;
 }
 
+// Links are not followed.
+unsigned char kind_of(const dirent& entry, const std::string& path) {
+  if (entry.d_type != DT_UNKNOWN) return entry.d_type;
+  struct stat status = {};
+  if (lstat(path.c_str(), &status) != 0) return DT_UNKNOWN;  // gone
+  return static_cast<unsigned char>(IFTODT(status.st_mode));
+}
+
 std::vector<std::string> files_below(const std::string& root) {
   std::vector<std::string> files;
-  std::vector<fs::path> directories{root};
+  std::vector<std::string> directories{root};
   while (!directories.empty()) {
-    const fs::path directory = std::move(directories.back());
+    const std::string directory = std::move(directories.back());
     directories.pop_back();
-    std::error_code error;
-    std::error_code vanished;
-    for (fs::directory_iterator entry(directory, error); entry != fs::directory_iterator();
-         entry.increment(error)) {
-      if (entry->is_symlink(vanished)) continue;
-      if (entry->is_directory(vanished)) directories.push_back(entry->path());
-      if (entry->is_regular_file(vanished)) files.push_back(entry->path().string());
+    const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(directory.c_str()), closedir);
+    const auto refused = [&] {
+      complain(directory + ": " + std::generic_category().message(errno));
+    };
+    if (entries == nullptr) {
+      refused();
+      continue;
     }
-    if (error) complain(directory.string() + ": " + error.message());
+    const dirent* entry = nullptr;
+    while (errno = 0, (entry = readdir(entries.get())) != nullptr) {
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      std::string path = directory;
+      if (path.back() != '/') path += '/';
+      path += name;
+      switch (kind_of(*entry, path)) {
+        case DT_DIR:
+          directories.push_back(std::move(path));
+          break;
+        case DT_REG:
+          files.push_back(std::move(path));
+          break;
+      }
+    }
+    if (errno != 0) refused();
   }
   return files;
 }
@@ -210,6 +238,7 @@ std::string escaped(const std::string& name) {
 
 void print(const std::vector<Line>& lines) {
   std::string text;
+  text.reserve(lines.size() * 160);
   for (const auto& [path, hash] : lines) {
     const std::string name = escaped(path);
     if (name != path) text += '\\';  // as sha256sum: there are escapes in this line's name

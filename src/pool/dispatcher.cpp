@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -12,14 +13,18 @@
 namespace tandem::detail {
 namespace {
 
-// In flight per worker. What is sent ahead must find room in the pipe without waiting for a worker that
-// is busy, and must not wait long behind a task while another worker has nothing to do.
+// In flight per worker. What is sent ahead must find room in the pipe without waiting for a worker
+// that is busy, and must not wait long behind a task while another worker has nothing to do.
 constexpr std::size_t kAheadBytes = std::size_t{24} << 10;
 constexpr std::size_t kAheadChunks = 64;
-constexpr long long kAhead_ns = 200'000;
+constexpr long long kAhead_ns = 1'000'000;
 constexpr double kLongTask_ns = 1e6;
 // What has never been measured may take long.
 constexpr long long kUnknown_ns = 1'000'000;
+
+// Results are left to gather while every worker has that much to do, for half of it at most: to be
+// woken for each would cost more than a short task does, and take the CPU from a worker.
+constexpr long long kGatherFrom_ns = 100'000;
 
 // Messages taken from one worker before the next one's turn.
 constexpr std::size_t kDrainAtOnce = 64;
@@ -29,7 +34,8 @@ constexpr double kSlower = 8;     // so many times the average is no fluctuation
 
 }  // namespace
 
-bool Dispatcher::wait_until(Lock& lock, const PoolBatch* batch, const Done& done, Deadline deadline) {
+bool Dispatcher::wait_until(Lock& lock, const PoolBatch* batch, const Done& done,
+                            Deadline deadline) {
   while (!done()) {
     if (!leading_ && !takeover_) {
       if (!on_background_thread()) led_by_caller_ = true;
@@ -65,7 +71,8 @@ void Dispatcher::lead(Lock& lock, const Done& done, Deadline deadline) {
   }
 }
 
-/// Without a leader one of those who wait must become it: also the one that leaves may have been chosen.
+/// Without a leader one of those who wait must become it: also the one that leaves may have been
+/// chosen.
 void Dispatcher::pass_on() noexcept {
   if (!leading_ && !followers_.empty()) followers_.front()->wake.notify_one();
 }
@@ -148,10 +155,10 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
   const std::size_t tasks = std::min<std::size_t>(c.count_ - c.done_, quota(seat));
   c.begin_ = c.done_;
   c.end_ = c.begin_ + static_cast<std::uint32_t>(tasks);
-  c.estimate_ns_ = c.batch_->run_time_->task_ns < 0
-                       ? kUnknown_ns
-                       : static_cast<long long>(c.batch_->run_time_->task_ns *
-                                                static_cast<double>(tasks));
+  c.estimate_ns_ =
+      c.batch_->run_time_->task_ns < 0
+          ? kUnknown_ns
+          : static_cast<long long>(c.batch_->run_time_->task_ns * static_cast<double>(tasks));
   seat.tasks_sent += tasks;
   seat.in_flight_bytes += c.size_bytes();
   seat.estimate_ns += c.estimate_ns_;
@@ -233,8 +240,7 @@ void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
   throw DecodeError("a result of unknown kind");
 }
 
-void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header,
-                                Decoder& from) {
+void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from) {
   if (seat.in_flight.empty()) throw DecodeError("a result of no task");
   Chunk& chunk = *seat.in_flight.front();
   if (header.task != chunk.first_task_ + chunk.done_) {
@@ -289,17 +295,31 @@ void Dispatcher::settle(Seat& seat, std::exception_ptr error) {
   finish_task(*batch, index, std::move(error));
 }
 
+/// How long no worker will be without work, whatever becomes of the chunks being run; zero: not
+/// long.
+duration Dispatcher::time_to_gather() const noexcept {
+  long long least_ns = std::numeric_limits<long long>::max();
+  for (const Seat& seat : seats_) {
+    if (!seat.ready || seat.unusable() || seat.in_flight.empty()) return duration::zero();
+    least_ns = std::min(least_ns, seat.estimate_ns - seat.in_flight.front()->estimate_ns_);
+  }
+  return duration(least_ns < kGatherFrom_ns ? 0 : least_ns / 2);
+}
+
 void Dispatcher::sleep(Lock& lock, Deadline deadline) {
   if (news_) return;
   sleeping_ = true;
   deadline = deadline.earlier(next_look());
+  const duration gather = time_to_gather();
+  const bool gathers = gather != duration::zero();
+  if (gathers) deadline = deadline.earlier(Deadline::after(gather));
   lock.unlock();
   waitables_.clear();
   waitables_.emplace_back(bell_.get());
   for (Seat& seat : seats_) {
     if (!seat.worker) continue;
     waitables_.emplace_back(seat.worker->process);
-    if (!seat.hung_up) waitables_.emplace_back(seat.worker->pipe);
+    if (!seat.hung_up && !gathers) waitables_.emplace_back(seat.worker->pipe);
   }
   std::optional<duration> timeout;
   if (!deadline.is_never()) timeout = deadline.left();
@@ -319,7 +339,7 @@ void Dispatcher::sleep(Lock& lock, Deadline deadline) {
   for (Seat& seat : seats_) {
     if (!seat.worker) continue;
     if (std::binary_search(ready.begin(), ready.end(), index)) seat.died = true;
-    index += seat.hung_up ? 1 : 2;
+    index += seat.hung_up || gathers ? 1 : 2;
   }
 }
 

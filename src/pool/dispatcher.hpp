@@ -1,8 +1,10 @@
 // Leader and followers: whoever waits for a result does the pool's work.
 //
-// 1. One thread at a time is the leader (leading_). Seats, and what is in flight at them, are its alone;
+// 1. One thread at a time is the leader (leading_). Seats, and what is in flight at them, are its
+// alone;
 //    it sends to workers, receives from them, buries and replaces them, mostly without the lock.
-// 2. Everything else is guarded by mutex_. A batch is open from `open` until it is complete, and is kept
+// 2. Everything else is guarded by mutex_. A batch is open from `open` until it is complete, and is
+// kept
 //    alive meanwhile.
 // 3. A thread that waits while another leads is a follower. The leader wakes it when its batch has
 //    something for it; who stops leading wakes one follower, which leads next.
@@ -71,7 +73,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   };
   using Done = std::function<bool()>;
 
-  /// While it lives this thread is the leader. Its end takes the lock if need be and wakes who leads next.
+  /// While it lives this thread is the leader. Its end takes the lock if need be and wakes who
+  /// leads next.
   class Leadership {
    public:
     Leadership(Dispatcher& pool, Lock& lock) noexcept : pool_(pool), lock_(lock) {
@@ -105,6 +108,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void settle(Seat& seat, std::exception_ptr error);
   static void learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);
   void put_back(std::unique_ptr<Chunk> chunk);
+  [[nodiscard]] duration time_to_gather() const noexcept;
   void sleep(Lock& lock, Deadline deadline);
   void wake_leader() noexcept;
 
@@ -163,8 +167,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   Fd bell_;
   bool leading_ = false;
   bool sleeping_ = false;
-  bool news_ = false;      // since the leader last looked
-  bool takeover_ = false;  // who ends the pool leads next
+  bool news_ = false;           // since the leader last looked
+  bool takeover_ = false;       // who ends the pool leads next
   bool led_by_caller_ = false;  // since the background thread last looked
 
   bool closed_ = false;

@@ -18,7 +18,7 @@
 
 namespace tandem::detail {
 
-enum class ResultKind : std::uint32_t {
+enum class ResultKind : std::uint64_t {
   ready,        // the initializer has run
   init_failed,  // it threw: an exception follows
   value,
@@ -29,7 +29,6 @@ struct ResultHeader {
   std::uint64_t task = 0;
   std::uint64_t run_ns = 0;  // of all the elements of the chunk so far, with its last one; else 0
   ResultKind kind = ResultKind::ready;
-  std::uint32_t pid = 0;
 };
 static_assert(sizeof(ResultHeader) == 24);
 

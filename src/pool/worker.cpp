@@ -133,7 +133,6 @@ void Run::send(ResultKind kind) {
   ResultHeader header;
   header.task = header_.first_task + position_ - 1;
   header.kind = kind;
-  header.pid = static_cast<std::uint32_t>(os::process_id());
   if (position_ == header_.end) {
     const long long ran_ns = os::SpinBudget::now_ns() - started_ns_;
     header.run_ns = static_cast<std::uint64_t>(ran_ns);
@@ -153,7 +152,6 @@ void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,
   PoolMessage out;
   ResultHeader header;
   header.kind = kind;
-  header.pid = static_cast<std::uint32_t>(os::process_id());
   out.bytes.append(&header, sizeof(header));
   if (error != nullptr) {
     Encoder encoder(out.bytes, Route::connection, &out.descriptors);

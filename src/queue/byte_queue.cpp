@@ -171,9 +171,10 @@ bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
   check_not_closed("Queue::put");
   if (ring_.kind() == QueueKind::simple || ring_.maxsize() != 0)
     return ring_.put(message, deadline);
-  if (feeder_.items() == 0 && ring_.fits_whole(message.bytes.size()) &&
-      ring_.put_if_free(message)) {
-    return true;
+  const std::size_t size = message.bytes.size();
+  if (ring_.fits_whole(size)) {
+    if (feeder_.items() == 0 && ring_.put_if_free(message)) return true;
+    if (ring_.room_comes_soon(size, feeder_.backlog()) && ring_.put_if_free(message)) return true;
   }
   ring_.check_open("Queue::put");
   return feeder_.add(message, deadline, shared_from_this());

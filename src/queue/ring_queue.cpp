@@ -344,6 +344,28 @@ RingQueue::Moved RingQueue::write_records(std::span<const std::byte> records, Ba
   return moved;
 }
 
+bool RingQueue::room_comes_soon(std::size_t size, const Backlog& backlog) {
+  constexpr long long kMost = 50'000;  // ns
+  constexpr long long kStill = 5'000;  // ns without any item taken: the consumers are elsewhere
+  Cursor head = ring_.head();
+  if (head_at_last_wait_.exchange(head.raw(), std::memory_order_relaxed) == head.raw() ||
+      os::usable_cpus() == 1) {
+    return false;
+  }
+  // Not for one item alone: the next ones are about to come.
+  const std::size_t bytes = record_bytes(size) + ring_.capacity() / 16;
+  const long long start = os::SpinBudget::now_ns();
+  for (long long now = start, moved = start; now - moved < kStill && now - start < kMost;
+       now = os::SpinBudget::now_ns()) {
+    if (backlog.items() == 0 && ring_.free_bytes() >= bytes) return true;
+    for (int i = 0; i < 8; ++i) os::cpu_relax();
+    const Cursor seen = ring_.head();
+    if (seen != head) moved = now;
+    head = seen;
+  }
+  return false;
+}
+
 RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline,
                                         Backlog* from) {
   check_open("Queue::put");

@@ -9,6 +9,7 @@
 // got to it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -46,6 +47,10 @@ class RingQueue {
   /// For who has a buffer to put it into instead: never sleeps, and does not wait for a lock that
   /// is kept.
   [[nodiscard]] bool put_if_free(const Outgoing& message);
+  /// For who has a buffer to put it into instead: a moment's patience, less than a wake-up costs,
+  /// and only while consumers are seen at work. \param backlog what else must have gone before
+  /// \returns whether there is room now
+  [[nodiscard]] bool room_comes_soon(std::size_t size, const Backlog& backlog);
   struct Moved {
     std::size_t bytes = 0;
     std::size_t items = 0;
@@ -120,7 +125,8 @@ class RingQueue {
   QueueKind kind_ = QueueKind::plain;
   std::optional<Takers> takers_;  // of a joinable queue
   std::uint32_t type_ = 0;
-  std::string name_;  // for messages
+  std::atomic<std::uint64_t> head_at_last_wait_{0};  // of room_comes_soon
+  std::string name_;                                 // for messages
   bool named_ = false;
   os::SpinBudget room_spin_;  // guarded by put_lock
   os::SpinBudget data_spin_;  // guarded by get_lock

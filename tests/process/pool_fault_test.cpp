@@ -25,7 +25,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-using PoolFaultTest = test::StartMethodTest;
+using PoolFaultTest = test::ThreadedStartMethodTest;
 TANDEM_OVER_START_METHODS(PoolFaultTest);
 
 enum class Phase { none, encode_task, decode_task, run, encode_result, decode_result };

@@ -31,7 +31,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-using PoolLifeTest = test::StartMethodTest;
+using PoolLifeTest = test::ThreadedStartMethodTest;
 TANDEM_OVER_START_METHODS(PoolLifeTest);
 
 int square(int x) { return x * x; }

@@ -29,7 +29,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-using PoolTest = test::StartMethodTest;
+using PoolTest = test::ThreadedStartMethodTest;
 TANDEM_OVER_START_METHODS(PoolTest);
 
 int square(int x) { return x * x; }

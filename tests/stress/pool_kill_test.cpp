@@ -21,7 +21,7 @@
 namespace tandem {
 namespace {
 
-using PoolKillTest = test::StartMethodTest;
+using PoolKillTest = test::ThreadedStartMethodTest;
 TANDEM_OVER_START_METHODS(PoolKillTest);
 
 long busy_square(int x) {
