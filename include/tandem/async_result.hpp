@@ -23,8 +23,8 @@ namespace detail {
 struct PoolCallsImpl;
 }
 
-/// Names one call of a Pool. Letting go of it does not stop the call. Stays usable after the pool's end:
-/// every call has its outcome by then.
+/// Names one call of a Pool. Letting go of it does not stop the call. Stays usable after the pool's
+/// end: every call has its outcome by then.
 ///
 /// Whoever waits here dispatches the pool's work meanwhile. Any thread.
 template <class R>
@@ -36,8 +36,8 @@ class AsyncResult {
   AsyncResult& operator=(AsyncResult&&) noexcept = default;
 
   /// Waits for the result and returns a copy of it, or moves it out if it cannot be copied.
-  /// \throws the task's error, of several the one with the lowest index; WorkerDied; Cancelled; Error
-  ///         when an earlier call moved the result out
+  /// \throws the task's error, of several the one with the lowest index; WorkerDied; Cancelled;
+  ///   Error when an earlier call moved the result out
   R get() & {
     detail::PoolCore::Lock lock = wait_settled();
     if constexpr (std::is_void_v<R> || std::is_copy_constructible_v<R>) {
@@ -75,11 +75,12 @@ class AsyncResult {
     if (!batch_->complete()) throw Error("AsyncResult::successful: the call has not ended");
     return batch_->succeeded();
   }
-  /// Takes back what has not been sent to a worker; it ends with Cancelled. \returns whether there was any
+  /// Takes back what has not been sent to a worker; it ends with Cancelled. \returns whether there
+  /// was any
   bool cancel() { return core_->cancel(batch_); }
 
-  /// Has `f(R&)` (for void `f()`) called on the pool's background thread when there is a result, at once
-  /// if it is there already. Where `f` throws, a line is logged. May call into the pool.
+  /// Has `f(R&)` (for void `f()`) called on the pool's background thread when there is a result, at
+  /// once if it is there already. Where `f` throws, a line is logged. May call into the pool.
   template <class F>
   AsyncResult& on_result(F f) {
     detail::PoolCore::Lock lock = core_->lock();

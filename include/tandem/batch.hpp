@@ -51,9 +51,7 @@ class DictBatch {
     return {value(Op::dict_set_default, "DictProxy::set_default", k, v),
             [](Step& s) { return s.reply().template value<V>(); }};
   }
-  Later<V> fetch_add(const K& k, std::type_identity_t<V> n)
-    requires detail::Addable<V>
-  {
+  Later<V> fetch_add(const K& k, std::type_identity_t<V> n) requires detail::Addable<V> {
     detail::ManagerRequest request(batch_.object(), Op::dict_fetch_add, "DictProxy::fetch_add");
     request.key(k).raw(detail::number_type<V>()).raw(n);
     return {batch_.add(request, "DictProxy::fetch_add"),
@@ -115,9 +113,7 @@ class ListBatch {
               return reply.template value<T>();
             }};
   }
-  Later<T> fetch_add(std::size_t i, std::type_identity_t<T> n)
-    requires detail::Addable<T>
-  {
+  Later<T> fetch_add(std::size_t i, std::type_identity_t<T> n) requires detail::Addable<T> {
     detail::ManagerRequest request(batch_.object(), Op::list_fetch_add, "ListProxy::fetch_add");
     request.raw(std::uint64_t{i}).raw(detail::number_type<T>()).raw(n);
     return {batch_.add(request, "ListProxy::fetch_add"),

@@ -14,14 +14,16 @@
 
 namespace tandem {
 
-/// A callable with its arguments, made by `call`. A copy is the same call; an empty one does nothing.
+/// A callable with its arguments, made by `call`. A copy is the same call; an empty one does
+/// nothing.
 class Call {
  public:
   Call() = default;
 
   /// False for one that was default constructed.
   [[nodiscard]] explicit operator bool() const noexcept { return held_ != nullptr; }
-  /// Writes the call for `detail::run_call`; may be done again and again. The call must not be empty.
+  /// Writes the call for `detail::run_call`; may be done again and again. The call must not be
+  /// empty.
   void encode(detail::Encoder& to) const { held_->encode(to); }
 
  private:

@@ -158,9 +158,7 @@ class DictProxy {
 
   /// Adds n; integers wrap around. \returns the value before
   /// \throws std::out_of_range when there is no such key; none is made
-  V fetch_add(const K& k, std::type_identity_t<V> n) const
-    requires detail::Addable<V>
-  {
+  V fetch_add(const K& k, std::type_identity_t<V> n) const requires detail::Addable<V> {
     return found("DictProxy::fetch_add",
                  Request(object_, Op::dict_fetch_add, "DictProxy::fetch_add")
                      .key(k)
@@ -171,9 +169,8 @@ class DictProxy {
   }
   /// Sets `desired` if the value is `expected`. \returns whether it was
   /// \throws std::out_of_range when there is no such key
-  bool compare_exchange(const K& k, const V& expected, const V& desired) const
-    requires UniquelyEncoded<V>
-  {
+  bool compare_exchange(const K& k, const V& expected,
+                        const V& desired) const requires UniquelyEncoded<V> {
     return found("DictProxy::compare_exchange",
                  Request(object_, Op::dict_compare_exchange, "DictProxy::compare_exchange")
                      .key(k)
@@ -187,7 +184,7 @@ class DictProxy {
   /// clients of the manager waiting. Needs the same program at both ends.
   /// \returns what f returned. \throws std::out_of_range when there is no such key; what f threw
   template <class F, class... A>
-    requires SendableCall<F, V&, A...> && std::is_invocable_v<F&, V&, detail::Argument<A>...>
+  requires SendableCall<F, V&, A...> && std::is_invocable_v<F&, V&, detail::Argument<A>...>
   auto apply(const K& k, F f, A&&... args) const {
     using Result = std::remove_cvref_t<std::invoke_result_t<F&, V&, detail::Argument<A>...>>;
     constexpr auto* kThunk = &detail::apply_thunk<V, F, detail::Argument<A>...>;

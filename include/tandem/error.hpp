@@ -7,8 +7,8 @@
 ///       break;  // the other side is gone
 ///     }
 ///
-/// Outcomes (full, empty, timed out) are return values, never exceptions. The message of every error
-/// names the call, the object and, where there is one, the peer's pid.
+/// Outcomes (full, empty, timed out) are return values, never exceptions. The message of every
+/// error names the call, the object and, where there is one, the peer's pid.
 #pragma once
 
 #include <exception>

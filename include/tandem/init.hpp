@@ -12,8 +12,9 @@
 namespace tandem {
 
 /// First statement of main(). In a process that a Process started by exec, it runs that process's
-/// target and never returns: main goes no further there, std::exit is called. Elsewhere it returns at
-/// once; the arguments are left as they are. Standard streams that are closed are opened on /dev/null.
+/// target and never returns: main goes no further there, std::exit is called. Elsewhere it returns
+/// at once; the arguments are left as they are. Standard streams that are closed are opened on
+/// /dev/null.
 ///
 /// Without it, starting such a process throws StartError. What must hold in children too, such as
 /// register_exception and set_log_handler, may be called before it.

@@ -82,9 +82,7 @@ class ListProxy {
         found("ListProxy::erase", i, at_index(Op::list_erase, "ListProxy::erase", i)));
   }
   /// Erases the first element equal to v. \returns whether there was one
-  bool remove(const T& v) const
-    requires UniquelyEncoded<T>
-  {
+  bool remove(const T& v) const requires UniquelyEncoded<T> {
     return Request(object_, Op::list_remove, "ListProxy::remove").key(v).send().found();
   }
   [[nodiscard]] T at(std::size_t i) const {
@@ -115,22 +113,18 @@ class ListProxy {
   [[nodiscard]] bool empty() const { return size() == 0; }
   void clear() const { Request(object_, Op::list_clear, "ListProxy::clear").run(); }
   /// \returns the position of the first element equal to v
-  [[nodiscard]] std::optional<std::size_t> index(const T& v) const
-    requires UniquelyEncoded<T>
-  {
+  [[nodiscard]] std::optional<std::size_t> index(const T& v) const requires UniquelyEncoded<T> {
     Reply reply = Request(object_, Op::list_index, "ListProxy::index").key(v).send();
     if (!reply.found()) return std::nullopt;
     return number(std::move(reply));
   }
   /// \returns how many elements are equal to v
-  [[nodiscard]] std::size_t count(const T& v) const
-    requires UniquelyEncoded<T>
-  {
+  [[nodiscard]] std::size_t count(const T& v) const requires UniquelyEncoded<T> {
     return number(Request(object_, Op::list_count, "ListProxy::count").key(v).send());
   }
   /// Sorts in the server, stably. `less` may throw: nothing is changed then.
   template <class F = std::less<>>
-    requires SendableCall<F, const T&, const T&>
+  requires SendableCall<F, const T&, const T&>
   void sort(F less = {}) const {
     constexpr auto* kThunk = &detail::sort_thunk<T, F>;
     Request(object_, Op::list_sort, "ListProxy::sort")
@@ -145,9 +139,7 @@ class ListProxy {
   [[nodiscard]] iterator end() const { return {}; }
 
   /// Adds n; integers wrap around. \returns the value before
-  T fetch_add(std::size_t i, std::type_identity_t<T> n) const
-    requires detail::Addable<T>
-  {
+  T fetch_add(std::size_t i, std::type_identity_t<T> n) const requires detail::Addable<T> {
     return found("ListProxy::fetch_add", i,
                  Request(object_, Op::list_fetch_add, "ListProxy::fetch_add")
                      .raw(std::uint64_t{i})
@@ -157,9 +149,8 @@ class ListProxy {
         .template raw<T>();
   }
   /// Sets `desired` if the element is `expected`. \returns whether it was
-  bool compare_exchange(std::size_t i, const T& expected, const T& desired) const
-    requires UniquelyEncoded<T>
-  {
+  bool compare_exchange(std::size_t i, const T& expected,
+                        const T& desired) const requires UniquelyEncoded<T> {
     return found("ListProxy::compare_exchange", i,
                  Request(object_, Op::list_compare_exchange, "ListProxy::compare_exchange")
                      .raw(std::uint64_t{i})
@@ -170,7 +161,7 @@ class ListProxy {
   }
   /// Runs `f(T&, args...)` in the server, alone, as DictProxy::apply does.
   template <class F, class... A>
-    requires SendableCall<F, T&, A...> && std::is_invocable_v<F&, T&, detail::Argument<A>...>
+  requires SendableCall<F, T&, A...> && std::is_invocable_v<F&, T&, detail::Argument<A>...>
   auto apply(std::size_t i, F f, A&&... args) const {
     using Result = std::remove_cvref_t<std::invoke_result_t<F&, T&, detail::Argument<A>...>>;
     constexpr auto* kThunk = &detail::apply_thunk<T, F, detail::Argument<A>...>;

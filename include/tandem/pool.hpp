@@ -9,8 +9,8 @@
 ///       std::vector<int> squares = pool.map(square, std::vector{1, 2, 3});
 ///     }
 ///
-/// A worker that dies takes only the task it was running with it; that task ends with WorkerDied, and a
-/// new worker takes the place.
+/// A worker that dies takes only the task it was running with it; that task ends with WorkerDied,
+/// and a new worker takes the place.
 #pragma once
 
 #include <chrono>
@@ -32,15 +32,16 @@ namespace tandem {
 
 /// The calls of a pool: of Pool itself, and of a Pool under options (Pool::with).
 ///
-/// Callables cross as Process targets do (SendableCall), elements and results are Sendable. Results need
-/// no default constructor and may be move-only; for a void function `map` returns void and a stream
-/// yields std::monostate. An error keeps its type if it is a std exception, one of tandem's or registered
-/// (register_exception), else it is RemoteError.
+/// Callables cross as Process targets do (SendableCall), elements and results are Sendable. Results
+/// need no default constructor and may be move-only; for a void function `map` returns void and a
+/// stream yields std::monostate. An error keeps its type if it is a std exception, one of tandem's
+/// or registered (register_exception), else it is RemoteError.
 /// \tparam Self gives `shared_core()` and `options()`
 template <class Self>
 class PoolCalls {
  public:
-  /// Runs `f(args...)` in a worker. \returns its result \throws its error, WorkerDied, Closed, Cancelled
+  /// Runs `f(args...)` in a worker. \returns its result \throws its error, WorkerDied, Closed,
+  /// Cancelled
   template <class F, class... A>
   auto apply(F f, A&&... args) {
     return Calls::apply<Apply<F, A...>>(core(), options(), f, args...);
@@ -72,28 +73,28 @@ class PoolCalls {
     return Calls::map_async<Star<F, Range>>(core(), "Pool::starmap_async", options(), f, range);
   }
 
-  /// As map, lazily: results are handed out one by one, and the range, which may be endless, is read as
-  /// they are taken. A range given as an rvalue is kept, another must outlive the stream.
+  /// As map, lazily: results are handed out one by one, and the range, which may be endless, is
+  /// read as they are taken. A range given as an rvalue is kept, another must outlive the stream.
   template <class F, std::ranges::input_range Range>
   auto imap(F f, Range&& range) {
     return Calls::stream<Map<F, Range>>(core(), "Pool::imap", options(), f,
-               std::forward<Range>(range), true);
+                                        std::forward<Range>(range), true);
   }
   /// Results in the order in which they arrive.
   template <class F, std::ranges::input_range Range>
   auto imap_unordered(F f, Range&& range) {
     return Calls::stream<Map<F, Range>>(core(), "Pool::imap_unordered", options(), f,
-               std::forward<Range>(range), false);
+                                        std::forward<Range>(range), false);
   }
   template <class F, std::ranges::input_range Range>
   auto istarmap(F f, Range&& range) {
     return Calls::stream<Star<F, Range>>(core(), "Pool::istarmap", options(), f,
-               std::forward<Range>(range), true);
+                                         std::forward<Range>(range), true);
   }
   template <class F, std::ranges::input_range Range>
   auto istarmap_unordered(F f, Range&& range) {
     return Calls::stream<Star<F, Range>>(core(), "Pool::istarmap_unordered", options(), f,
-               std::forward<Range>(range), false);
+                                         std::forward<Range>(range), false);
   }
 
  private:
@@ -127,8 +128,8 @@ class PoolCalls {
 
 /// Any thread may call any member. Moved from: every call throws Closed.
 ///
-/// The thread that waits for a result does the dispatching itself. A background thread, started by the
-/// first call that returns before its results are in, does it while nobody waits.
+/// The thread that waits for a result does the dispatching itself. A background thread, started by
+/// the first call that returns before its results are in, does it while nobody waits.
 ///
 /// Workers are daemon processes: they end with the one that made the pool, however that ends. They
 /// ignore SIGINT. A forked copy of the maker cannot use the pool.
@@ -138,8 +139,8 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
 
   Pool();
   explicit Pool(std::size_t processes);
-  /// Starts the workers; does not wait for their initializers. An initializer that throws or dies fails
-  /// the pool: every call throws its error. \throws StartError
+  /// Starts the workers; does not wait for their initializers. An initializer that throws or dies
+  /// fails the pool: every call throws its error. \throws StartError
   explicit Pool(PoolOptions options);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -148,15 +149,15 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
   /// Closes and joins: waits for what was submitted. While an exception unwinds: terminates.
   ~Pool();
 
-  /// The same calls under these options. 
+  /// The same calls under these options.
   [[nodiscard]] With with(TaskOptions options);
 
   /// No further calls are taken: they throw Closed. What was submitted goes on.
   void close();
   /// Kills the workers. What has no outcome yet ends with Cancelled.
   void terminate();
-  /// Waits until all submitted tasks have ended and the workers are gone. Input that a stream has not
-  /// read by then is not run. \throws Error when neither `close` nor `terminate` was called
+  /// Waits until all submitted tasks have ended and the workers are gone. Input that a stream has
+  /// not read by then is not run. \throws Error when neither `close` nor `terminate` was called
   void join();
   /// \returns false when the time was up first
   template <class Rep, class Period>

@@ -53,23 +53,23 @@ inline constexpr bool kProcessOption<start::Tag<method>> = true;
 
 /// A callable and its arguments, to be run in a process of its own.
 ///
-/// Both are stored decayed, and encoded at start(): the child works on copies, and what is move-only
-/// (a Connection) is the child's from then on, this process's copy closed. The target's return value is
-/// ignored. An exception that leaves it is printed on the child's standard error and makes the exit code
-/// 1; std::exit(n) gives n. Children read standard input from /dev/null and get no descriptor they were
-/// not handed. A forked child writes out the standard streams at its end; other FILEs that it opened
-/// are its own to close.
+/// Both are stored decayed, and encoded at start(): the child works on copies, and what is
+/// move-only (a Connection) is the child's from then on, this process's copy closed. The target's
+/// return value is ignored. An exception that leaves it is printed on the child's standard error
+/// and makes the exit code 1; std::exit(n) gives n. Children read standard input from /dev/null and
+/// get no descriptor they were not handed. A forked child writes out the standard streams at its
+/// end; other FILEs that it opened are its own to close.
 ///
-/// Move-only. Destruction joins; the process is terminated first, and killed after a second, if it is a
-/// daemon or while an exception unwinds. A Process belongs to the process that made it: elsewhere
-/// (in a forked child) its calls throw Error and its destructor does nothing. After start(), all const
-/// members, the join family and the signals may be called by any thread; start, close, moves and
-/// destruction need the object for themselves.
+/// Move-only. Destruction joins; the process is terminated first, and killed after a second, if it
+/// is a daemon or while an exception unwinds. A Process belongs to the process that made it:
+/// elsewhere (in a forked child) its calls throw Error and its destructor does nothing. After
+/// start(), all const members, the join family and the signals may be called by any thread; start,
+/// close, moves and destruction need the object for themselves.
 class Process {
  public:
   template <class F, class... A>
-    requires(!detail::kProcessOption<std::decay_t<F>> && !std::same_as<std::decay_t<F>, Process>)
-  explicit Process(F&& target, A&&... args)
+  requires(!detail::kProcessOption<std::decay_t<F>> &&
+           !std::same_as<std::decay_t<F>, Process>) explicit Process(F&& target, A&&... args)
       : Process(ProcessOptions{}, std::forward<F>(target), std::forward<A>(args)...) {}
 
   template <class F, class... A>
@@ -96,8 +96,8 @@ class Process {
   ~Process() = default;
 
   /// Starts it, once. Returns when the child exists.
-  /// \throws StartError saying at which step and why; nothing has changed and it may be tried again.
-  ///         NotSendable, and what the arguments' own functions throw: likewise
+  /// \throws StartError saying at which step and why; nothing has changed and it may be tried
+  ///   again. NotSendable, and what the arguments' own functions throw: likewise
   void start() { core("Process::start").start(); }
 
   /// Waits until it has ended. May be called again. \throws Error when it was not started
@@ -118,11 +118,11 @@ class Process {
   [[nodiscard]] int pid() const { return core("Process::pid").pid(); }
   [[nodiscard]] const std::string& name() const { return core("Process::name").name(); }
   [[nodiscard]] bool daemon() const { return core("Process::daemon").daemon(); }
-  /// \returns nothing before the end; 0..255; -S if signal S ended it; 255 when a stranger's wait took
-  ///          the status and the kernel does not remember it
+  /// \returns nothing before the end; 0..255; -S if signal S ended it; 255 when a stranger's wait
+  ///   took the status and the kernel does not remember it
   [[nodiscard]] std::optional<int> exitcode() const { return core("Process::exitcode").exitcode(); }
-  /// A descriptor for poll, readable once the process has ended, whatever its own children do. Valid
-  /// until close() or destruction. \throws Error when it was not started
+  /// A descriptor for poll, readable once the process has ended, whatever its own children do.
+  /// Valid until close() or destruction. \throws Error when it was not started
   [[nodiscard]] int sentinel() const { return core("Process::sentinel").sentinel(); }
 
   /// SIGTERM. No effect once it has ended. \throws Error when it was not started

@@ -8,8 +8,8 @@
 
 namespace tandem {
 
-/// Progress goes to standard error: on a terminal one line that is redrawn, elsewhere a plain line now
-/// and then and one at the end.
+/// Progress goes to standard error: on a terminal one line that is redrawn, elsewhere a plain line
+/// now and then and one at the end.
 ///
 ///     resize  640/1000  64%  212/s  ETA 0:02  3 failed
 ///

@@ -130,8 +130,7 @@ class Queue {
 
   /// Takes the oldest item; waits for one.
   /// \throws ShutDown once the queue was shut down and is empty; Closed; DecodeError for an item
-  /// that is
-  ///         no T, which is dropped
+  ///   that is no T, which is dropped
   [[nodiscard]] T get() { return *get_before(detail::Deadline::never()); }
   /// \returns nothing when the queue is empty
   [[nodiscard]] std::optional<T> try_get() { return get_before(detail::Deadline::now()); }
@@ -278,9 +277,8 @@ class JoinableQueue : public Queue<T> {
   void task_done() { this->core().task_done(); }
   /// Waits until everything is dealt with.
   /// \throws OwnerDied naming a process that died with items it had taken and not finished: those
-  /// count
-  ///         as finished from then on, so that one caller is told once and a further join can
-  ///         succeed
+  ///   count as finished from then on, so that one caller is told once and a further join can
+  ///   succeed
   void join() { (void)this->core().join(detail::Deadline::never()); }
   /// \returns false when something was unfinished
   template <class Rep, class Period>

@@ -24,11 +24,11 @@ namespace detail {
 struct PoolCallsImpl;
 }
 
-/// One thread's at a time. Reads its input only inside `next` and `next_for`, and never holds more than
-/// the window of elements whose results were not handed out.
+/// One thread's at a time. Reads its input only inside `next` and `next_for`, and never holds more
+/// than the window of elements whose results were not handed out.
 ///
-/// Destruction gives up the rest: what was not sent is not run. After the pool's end the results that
-/// had arrived are handed out, then, if the input had more, Closed or Cancelled is thrown.
+/// Destruction gives up the rest: what was not sent is not run. After the pool's end the results
+/// that had arrived are handed out, then, if the input had more, Closed or Cancelled is thrown.
 template <class R>
 class ResultStream {
  public:
@@ -74,15 +74,15 @@ class ResultStream {
   ~ResultStream() { give_up(); }
 
   /// Waits for the next result. \returns nothing at the end
-  /// \throws the error of the task whose turn it is; the stream goes on behind it. What the input threw,
-  ///         when the results of all before are handed out, and then the stream has ended
+  /// \throws the error of the task whose turn it is; the stream goes on behind it. What the input
+  ///   threw, when the results of all before are handed out, and then the stream has ended
   [[nodiscard]] std::optional<value_type> next() {
     std::optional<value_type> result;
     static_cast<void>(advance(result, detail::Deadline::never()));
     return result;
   }
-  /// The same, also returns nothing when the time was up first; `ended` tells which. Reading the input
-  /// takes as long as it takes.
+  /// The same, also returns nothing when the time was up first; `ended` tells which. Reading the
+  /// input takes as long as it takes.
   template <class Rep, class Period>
   [[nodiscard]] std::optional<value_type> next_for(std::chrono::duration<Rep, Period> d) {
     std::optional<value_type> result;

@@ -71,8 +71,7 @@ class Waitable {
 
 /// Waits until at least one is ready. Nothing is taken; the same thing may be given several times.
 /// \returns the indices of all that are ready, ascending; none when the timeout passed first, or
-/// when
-///          there is nothing to wait for
+///   when there is nothing to wait for
 /// \throws SystemError EBADF when a descriptor is none
 [[nodiscard]] TANDEM_EXPORT std::vector<std::size_t> wait_any(std::span<const Waitable> things,
                                                               std::optional<duration> timeout = {});

@@ -24,8 +24,7 @@ void throw_wrong_type(std::string_view call_and_object, std::string_view wanted)
                            "; both sides must name the same type"));
 }
 
-void throw_wrong_size(std::string_view call_and_object, std::string_view wanted,
-                      std::size_t size) {
+void throw_wrong_size(std::string_view call_and_object, std::string_view wanted, std::size_t size) {
   throw DecodeError(concat(call_and_object, ": ", std::to_string(size), " bytes are not a ", wanted,
                            "; both sides must be built with the same definition"));
 }

@@ -14,11 +14,11 @@
 #include <memory>
 #include <new>
 #include <regex>
-#include <stdexcept>
-#include <system_error>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <typeinfo>
 #include <utility>
 #include <variant>
@@ -30,8 +30,8 @@ namespace tandem {
 namespace detail {
 namespace {
 
-/// Which type is registered under which name. Lock-free to read, since a fork may come while another
-/// thread registers; entries are never removed.
+/// Which type is registered under which name. Lock-free to read, since a fork may come while
+/// another thread registers; entries are never removed.
 struct Entry {
   const std::type_info* type;
   const std::type_info* remote_type;  // of Remote<E>; null where there is none
@@ -69,9 +69,8 @@ void save_code(Encoder& to, const std::error_code& code) {
 }
 
 [[nodiscard]] const std::error_category* find_category(std::string_view name) {
-  for (const std::error_category* known :
-       {&std::generic_category(), &std::system_category(), &std::iostream_category(),
-        &std::future_category()}) {
+  for (const std::error_category* known : {&std::generic_category(), &std::system_category(),
+                                           &std::iostream_category(), &std::future_category()}) {
     if (name == known->name()) return known;
   }
   return nullptr;
@@ -162,16 +161,16 @@ void add_known() {
                    std::bad_cast, std::bad_typeid, std::bad_optional_access,
                    std::bad_variant_access, std::bad_any_cast, std::bad_function_call,
                    std::bad_weak_ptr>();
-  add<std::system_error>(codec_with_code<std::system_error>(
-      [](const std::error_code& code, const std::string& what) {
+  add<std::system_error>(
+      codec_with_code<std::system_error>([](const std::error_code& code, const std::string& what) {
         return std::system_error(code, what);
       }));
   add<std::ios_base::failure>(codec_with_code<std::ios_base::failure>(
       [](const std::error_code& code, const std::string& what) {
         return std::ios_base::failure(what, code);
       }));
-  add<std::future_error>(codec_with_code<std::future_error>(
-      [](const std::error_code& code, const std::string&) {
+  add<std::future_error>(
+      codec_with_code<std::future_error>([](const std::error_code& code, const std::string&) {
         return std::future_error(static_cast<std::future_errc>(code.value()));
       }));
   add<std::filesystem::filesystem_error>(codec_of_filesystem_error());
@@ -179,8 +178,10 @@ void add_known() {
 
   add_by_text<Error, StartError, EndOfFile, Closed, ShutDown, TimedOut, OwnerDied, BrokenBarrier,
               DecodeError, NotSendable, AuthenticationError, TaskTimeout, Cancelled>();
-  add<SystemError>(codec_with_code<SystemError>(
-      [](const std::error_code& code, const std::string& what) { return SystemError(code, what); }));
+  add<SystemError>(
+      codec_with_code<SystemError>([](const std::error_code& code, const std::string& what) {
+        return SystemError(code, what);
+      }));
   add<WorkerDied>(codec_of_worker_died());
 }
 
@@ -289,8 +290,8 @@ void add_exception_codec(const std::type_info& type, const std::type_info* remot
   }
 }
 
-// Layout: name of the type as the linker knows it (empty: unknown to all), its name for people, what,
-// trace, pid; then a run of bytes with what the type itself wrote.
+// Layout: name of the type as the linker knows it (empty: unknown to all), its name for people,
+// what, trace, pid; then a run of bytes with what the type itself wrote.
 void encode_exception(Encoder& to, std::exception_ptr error, std::string_view where) {
   Seen seen = look_at(error, where);
   Buffer own;

@@ -1,17 +1,16 @@
 // A process's connection to a manager's server, shared by all its proxies and threads.
 //
 // 1. The table says, per object, how many handles this process has (`handles`) and how many
-// references the
-//    server counts for its connection (`granted`). When the last handle goes, exactly `granted` are
-//    given back; what the server grants meanwhile is counted anew.
+//    references the server counts for its connection (`granted`). When the last handle goes,
+//    exactly `granted` are given back; what the server grants meanwhile is counted anew.
 // 2. `table_mutex_` is held for moments, `Link::mutex` for a whole exchange. Nobody locks the link
-// with the
-//    table locked. A connection is made with both, so that a fork finds it made or not begun.
+//    with the table locked. A connection is made with both, so that a fork finds it made or not
+//    begun.
 // 3. A fork copies none of this: before it, the parent opens a second connection and says in its
-// greeting
-//    what the child will refer to; the child gets that socket and a new Link, and leaves the old
-//    one, which another thread may have been using, undestroyed. The server reads greetings before
-//    it takes any reference back, so the child's objects outlive whatever the parent does next.
+//    greeting what the child will refer to; the child gets that socket and a new Link, and leaves
+//    the old one, which another thread may have been using, undestroyed. The server reads greetings
+//    before it takes any reference back, so the child's objects outlive whatever the parent does
+//    next.
 #pragma once
 
 #include <atomic>

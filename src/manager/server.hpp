@@ -2,15 +2,12 @@
 //
 // 1. A client that speaks gets one step, then the next client that speaks: nobody is starved.
 // 2. The server never waits for one client. Requests and replies come in pieces that fit into an
-// idle
-//    channel, and the next piece of a reply goes when the client asks for it; a client that does
-//    not read is dropped.
+//    idle channel, and the next piece of a reply goes when the client asks for it; a client that
+//    does not read is dropped.
 // 3. A client that was heard lately is `awake`: looked at in shared memory. The others are armed,
-// and
-//    their doorbell is in the poller, as all sockets are.
+//    and their doorbell is in the poller, as all sockets are.
 // 4. References are taken back only after every greeting that can be read has been read, as
-// client.hpp
-//    explains.
+//    client.hpp explains.
 // 5. Nothing a client sends harms more than that client: what does not decode is its error or its
 // end.
 #pragma once

@@ -4,8 +4,7 @@
 // 1. An object lives while its count is above zero. The count is the sum of what clients hold, what
 //    containers hold, pins, and one for a name.
 // 2. A step either happens whole or throws and has changed nothing: it checks, decodes and
-// allocates
-//    first and then commits with operations that do not throw.
+//    allocates first and then commits with operations that do not throw.
 // 3. Bytes of values are never looked into here, but for numbers (fetch_add) and by thunks.
 #pragma once
 

@@ -18,8 +18,8 @@
 
 #include "os/check.hpp"
 
-// glibc's own name for clone(2). ThreadSanitizer takes `clone` for a fork and prepares "the child" for
-// it, which with CLONE_VM is the parent: it would not see this thread's mutexes any more.
+// glibc's own name for clone(2). ThreadSanitizer takes `clone` for a fork and prepares "the child"
+// for it, which with CLONE_VM is the parent: it would not see this thread's mutexes any more.
 extern "C" int __clone(int (*run)(void*), void* stack, int flags, void* argument, ...);
 
 #define TANDEM_UNINSTRUMENTED __attribute__((no_sanitize("address", "thread", "undefined")))

@@ -8,11 +8,11 @@ namespace tandem::os {
 
 void write_at(const detail::Fd& file, std::size_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    const auto written = static_cast<std::size_t>(check(
-        retry([&] {
-          return ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        }),
-        "write to a file"));
+    const auto written = static_cast<std::size_t>(
+        check(retry([&] {
+                return ::pwrite(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+              }),
+              "write to a file"));
     bytes = bytes.subspan(written);
     offset += written;
   }
@@ -20,9 +20,8 @@ void write_at(const detail::Fd& file, std::size_t offset, std::span<const std::b
 
 bool read_at(const detail::Fd& file, std::size_t offset, std::span<std::byte> into) {
   while (!into.empty()) {
-    const ssize_t got = retry([&] {
-      return ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
-    });
+    const ssize_t got = retry(
+        [&] { return ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset)); });
     if (got <= 0) return false;
     into = into.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::size_t>(got);

@@ -32,8 +32,8 @@ struct stat status(const detail::Fd& fd) {
 
 }  // namespace
 
-// A sparse file of any size can be made and mapped; it would be the first touch beyond the machine's memory
-// that kills somebody. Better refused here.
+// A sparse file of any size can be made and mapped; it would be the first touch beyond the
+// machine's memory that kills somebody. Better refused here.
 bool machine_could_hold(std::size_t size_bytes) {
   struct sysinfo machine {};
   check(::sysinfo(&machine), "ask for the size of memory");

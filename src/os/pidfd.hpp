@@ -15,8 +15,7 @@ bool send_signal(const detail::Fd& pidfd, int signal);
 
 /// How a process ended: 0..255, or minus the signal's number.
 /// \returns nothing while it runs. Reaps it if it is a child of this process. When somebody else
-/// reaped
-///          it, asks the kernel what it remembers (PIDFD_GET_INFO, Linux 6.15), else says 255.
+///   reaped it, asks the kernel what it remembers (PIDFD_GET_INFO, Linux 6.15), else says 255.
 [[nodiscard]] std::optional<int> reap(const detail::Fd& pidfd);
 
 }  // namespace tandem::os

@@ -68,8 +68,8 @@ std::atomic<const Modules*> newest_modules{nullptr};
   return 0;
 }
 
-/// A build id of our own: everything in the file that is mapped and cannot have been written to. The
-/// address sanitizer fences constants off from each other; here they are read as one.
+/// A build id of our own: everything in the file that is mapped and cannot have been written to.
+/// The address sanitizer fences constants off from each other; here they are read as one.
 __attribute__((no_sanitize("address"))) std::uint64_t hash_contents(const dl_phdr_info& info) {
   using Word [[gnu::may_alias]] = std::uint64_t;
   std::uint64_t hash = hash_text("no build id");
@@ -190,9 +190,7 @@ ThunkEntry::~ThunkEntry() {
   unlisted.fetch_add(1, std::memory_order_acq_rel);
 }
 
-FunctionPlace ThunkEntry::place() const {
-  return place_of(function_);
-}
+FunctionPlace ThunkEntry::place() const { return place_of(function_); }
 
 AnyFunction find_thunk(FunctionPlace place, std::uint64_t signature) {
   thread_local std::array<CachedThunk, 16> cache;

@@ -97,7 +97,8 @@ void Dispatcher::submit_whole(const std::shared_ptr<PoolBatch>& batch, std::size
   dispatch_now(lock, *batch);
 }
 
-/// The caller of an asynchronous call does not wait, but idle workers need not wait for the background.
+/// The caller of an asynchronous call does not wait, but idle workers need not wait for the
+/// background.
 void Dispatcher::dispatch_now(Lock& lock, const PoolBatch& batch) {
   if (!batch.in_background_ || leading_ || takeover_) return;
   const Leadership leadership(*this, lock);
@@ -149,9 +150,8 @@ std::size_t Dispatcher::chunk_size(const PoolBatch& batch) const {
   const double task_ns = batch.run_time_->task_ns;
   if (task_ns < 0) return 1;
   const double fitting = kChunk_ns / std::max(task_ns, 1.0);
-  std::size_t n = fitting < static_cast<double>(kLargestChunk)
-                      ? static_cast<std::size_t>(fitting)
-                      : kLargestChunk;
+  std::size_t n = fitting < static_cast<double>(kLargestChunk) ? static_cast<std::size_t>(fitting)
+                                                               : kLargestChunk;
   n = std::min(n, 2 * std::max<std::size_t>(batch.last_size_, 1));
   const std::size_t shares = 2 * seats_.size();
   if (batch.to_carve() != 0) {

@@ -61,7 +61,7 @@ void PoolMessage::load(Decoder& from) {
 }
 
 PoolBatch::PoolBatch(std::string_view name, TaskCall call, TaskOptions options,
-             std::optional<std::size_t> total)
+                     std::optional<std::size_t> total)
     : name_(name), call_(std::move(call)), options_(std::move(options)), total_(total) {}
 
 PoolBatch::~PoolBatch() = default;

@@ -4,8 +4,7 @@
 // alone;
 //    it sends to workers, receives from them, buries and replaces them, mostly without the lock.
 // 2. Everything else is guarded by mutex_. A batch is open from `open` until it is complete, and is
-// kept
-//    alive meanwhile.
+//    kept alive meanwhile.
 // 3. A thread that waits while another leads is a follower. The leader wakes it when its batch has
 //    something for it; who stops leading wakes one follower, which leads next.
 // 4. The background thread leads while tasks of background batches are unfinished and nobody waits.

@@ -12,8 +12,8 @@
 namespace tandem::detail {
 namespace {
 
-// Workers that die before they begin anything are replaced at once a few times (somebody may be killing
-// them), then ever more slowly, then the pool gives up.
+// Workers that die before they begin anything are replaced at once a few times (somebody may be
+// killing them), then ever more slowly, then the pool gives up.
 constexpr std::size_t kDelays = 12;
 constexpr std::chrono::milliseconds kFirstDelay{1};
 constexpr std::chrono::milliseconds kStartAgain{100};

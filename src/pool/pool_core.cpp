@@ -39,8 +39,9 @@ void end_pools() {
   }
 }
 
-/// The hook comes too late for a function's static Pool, whose destructor would wait for its tasks: it is
-/// destroyed first. The thread-local objects of the thread that ends the program go before both.
+/// The hook comes too late for a function's static Pool, whose destructor would wait for its tasks:
+/// it is destroyed first. The thread-local objects of the thread that ends the program go before
+/// both.
 struct MainThreadEnd {
   ~MainThreadEnd() {
     const os::ThreadId mine = os::ThreadId::mine();
@@ -92,7 +93,8 @@ void Dispatcher::start_workers() {
 }
 
 void Dispatcher::check_usable(std::string_view call) const {
-  if (os::process_id() != maker_) throw Error(concat(call, ": the pool belongs to another process"));
+  if (os::process_id() != maker_)
+    throw Error(concat(call, ": the pool belongs to another process"));
   if (broken_ != nullptr) std::rethrow_exception(broken_);
   if (closed_) throw Closed(concat(call, ": the pool is closed"));
 }
@@ -102,8 +104,7 @@ bool Dispatcher::wait(Lock& lock, const std::shared_ptr<PoolBatch>& batch, bool 
   const bool background = on_background_thread();
   return wait_until(
       lock, batch.get(),
-      [&] { return batch->satisfied(background) || (feeding && room_for(*batch) != 0); },
-      deadline);
+      [&] { return batch->satisfied(background) || (feeding && room_for(*batch) != 0); }, deadline);
 }
 
 bool Dispatcher::on_background_thread() const noexcept {
@@ -153,7 +154,8 @@ bool Dispatcher::join(Deadline deadline) {
 
 void Dispatcher::dispose(bool terminated) noexcept {
   if (os::process_id() != maker_) {
-    // A forked copy: workers and threads are the maker's. Kept, so that nothing is closed or joined.
+    // A forked copy: workers and threads are the maker's. Kept, so that nothing is closed or
+    // joined.
     new std::shared_ptr<Dispatcher>(shared_from_this());
     return;
   }
@@ -251,8 +253,7 @@ void Dispatcher::run_batch_callbacks(Lock& lock, const std::shared_ptr<PoolBatch
 
 void Dispatcher::lead_in_background(Lock& lock) {
   const auto done = [this] {
-    return background_ends_ || !callbacks_.empty() || !followers_.empty() ||
-           background_tasks_ == 0;
+    return background_ends_ || !callbacks_.empty() || !followers_.empty() || background_tasks_ == 0;
   };
   try {
     lead(lock, done, Deadline::never());
@@ -274,7 +275,8 @@ void Dispatcher::background() {
       break;
     } else if (background_tasks_ == 0) {
       background_wake_.wait(lock);
-    } else if (leading_ || takeover_ || !followers_.empty() || std::exchange(led_by_caller_, false)) {
+    } else if (leading_ || takeover_ || !followers_.empty() ||
+               std::exchange(led_by_caller_, false)) {
       background_wake_.wait_for(lock, kGrace);
     } else {
       lead_in_background(lock);

@@ -5,14 +5,14 @@
 #include <cstdio>
 #include <utility>
 
-#include "os/spin.hpp"
 #include "os/self.hpp"
+#include "os/spin.hpp"
 
 namespace tandem::detail {
 namespace {
 
-constexpr long long kRedraw_ns = 100'000'000;      // on a terminal
-constexpr long long kLine_ns = 10'000'000'000;     // elsewhere
+constexpr long long kRedraw_ns = 100'000'000;   // on a terminal
+constexpr long long kLine_ns = 10'000'000'000;  // elsewhere
 
 std::string clock_text(double seconds) {
   const auto whole = static_cast<long long>(std::ceil(seconds));

@@ -109,9 +109,7 @@ void Run::begin_result() {
   result_.emplace(out_.bytes, Route::connection, &out_.descriptors);
 }
 
-Decoder Run::callable() {
-  return Decoder(callable_, Route::process, &message_.descriptors);
-}
+Decoder Run::callable() { return Decoder(callable_, Route::process, &message_.descriptors); }
 
 void Run::succeed() {
   try {

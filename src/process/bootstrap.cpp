@@ -62,8 +62,9 @@ void report_uncaught() noexcept {
     what = concat(": ", error.what());
   } catch (...) {
   }
-  const std::string line = concat("Process ", process_name(), " (pid ", std::to_string(os::process_id()),
-                                  "): ", current_exception_type(), what, "\n");
+  const std::string line =
+      concat("Process ", process_name(), " (pid ", std::to_string(os::process_id()),
+             "): ", current_exception_type(), what, "\n");
   os::write_to_stderr(line);  // past stdio, so that it comes whole
 }
 

@@ -7,8 +7,8 @@
 
 namespace tandem::detail {
 
-/// From now on this process ends when the one that `owner` (a pidfd) names has ended; at once if it has.
-/// Descriptors rather than PR_SET_PDEATHSIG, which follows the thread that started us.
+/// From now on this process ends when the one that `owner` (a pidfd) names has ended; at once if it
+/// has. Descriptors rather than PR_SET_PDEATHSIG, which follows the thread that started us.
 void end_with(Fd owner);
 
 /// Runs `body`, then ends the process by std::exit: 0, or 1 after an exception, which is reported.

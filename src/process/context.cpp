@@ -41,8 +41,9 @@ std::shared_mutex& gate() {
   return it;
 }
 
-// While the library is loaded, before there is a second thread that could fork. The gate is made anew in
-// the child: who held it there, for starts of their own, are threads that the child does not have.
+// While the library is loaded, before there is a second thread that could fork. The gate is made
+// anew in the child: who held it there, for starts of their own, are threads that the child does
+// not have.
 [[maybe_unused]] const bool fork_safe = [] {
   os::at_fork([] { hooks().mutex.lock(); }, [] { hooks().mutex.unlock(); },
               [] {

@@ -32,8 +32,9 @@ void run_process_end_hooks();
 /// Runs the hooks at std::exit, before anything registered so far.
 void run_hooks_at_exit();
 
-/// Held shared while a child is started by exec, alone while one is forked: a fork must not happen while
-/// another thread has descriptors in hand that are meant for its own child only. Free in a forked child.
+/// Held shared while a child is started by exec, alone while one is forked: a fork must not happen
+/// while another thread has descriptors in hand that are meant for its own child only. Free in a
+/// forked child.
 [[nodiscard]] std::shared_mutex& start_gate();
 
 }  // namespace tandem::detail

@@ -37,7 +37,8 @@ void save_log_level(Encoder& to) {
 }
 
 void load_log_level(Decoder& from) {
-  if (const auto level = from.read_raw<int>(); level >= 0) log_to_stderr(static_cast<LogLevel>(level));
+  if (const auto level = from.read_raw<int>(); level >= 0)
+    log_to_stderr(static_cast<LogLevel>(level));
 }
 
 [[maybe_unused]] const bool logs_on =
@@ -50,7 +51,8 @@ void register_inherited_state(std::uint32_t id, SaveState save, LoadState load) 
   registry().by_id[id] = {save, load};
 }
 
-// Each layer's state is {id, size, bytes}, so that what this program does not know can be passed over.
+// Each layer's state is {id, size, bytes}, so that what this program does not know can be passed
+// over.
 void save_inherited_state(Encoder& to) {
   decltype(Registry::by_id) all;
   {

@@ -13,7 +13,8 @@ void init(int& argc, char**& argv) {
   // What is written to a closed stream must not reach a descriptor that took its number.
   os::fill_standard_streams();
   detail::set_initialised(program);
-  // Registered now, when every global exists, so that the hooks run before any of them is destroyed.
+  // Registered now, when every global exists, so that the hooks run before any of them is
+  // destroyed.
   detail::run_hooks_at_exit();
   if (argc == 3 && std::string_view(argv[1]) == "--tandem-child") {
     detail::run_spawned_child(program, argv[2]);

@@ -24,9 +24,7 @@ constexpr auto kTerminationGrace = std::chrono::seconds(1);
 
 }  // namespace
 
-StartMethod start_method() noexcept {
-  return default_start_method.load(std::memory_order_relaxed);
-}
+StartMethod start_method() noexcept { return default_start_method.load(std::memory_order_relaxed); }
 
 void set_start_method(StartMethod method) {
   default_start_method.store(method, std::memory_order_relaxed);
@@ -107,8 +105,9 @@ void ProcessCore::start() {
                                 ": forkserver is not available in this build; use spawn or fork"));
     }
   } catch (const SystemError& error) {
-    throw StartError(concat("Process::start on ", options_.name,
-                            method == StartMethod::fork ? " (fork): " : " (spawn): ", error.what()));
+    throw StartError(
+        concat("Process::start on ", options_.name,
+               method == StartMethod::fork ? " (fork): " : " (spawn): ", error.what()));
   }
   Children::add(std::move(node), std::move(process));
   child_ = std::move(child);

@@ -9,13 +9,13 @@
 namespace tandem::detail {
 
 /// Once it returns, what the target's arguments handed over is the child's.
-/// \throws StartError, SystemError: nothing is left behind. NotSendable, and what the arguments' own
-///         functions throw while they are encoded, passes through
+/// \throws StartError, SystemError: nothing is left behind. NotSendable, and what the arguments'
+///   own functions throw while they are encoded, passes through
 [[nodiscard]] os::ChildProcess start_spawn(Target& target, const Identity& child);
 [[nodiscard]] os::ChildProcess start_fork(Target& target, const Identity& child);
 
-/// The other side of start_spawn: this program was executed with `descriptors` (a decimal number) handed
-/// to it, the payload first.
+/// The other side of start_spawn: this program was executed with `descriptors` (a decimal number)
+/// handed to it, the payload first.
 [[noreturn]] void run_spawned_child(const char* program, const char* descriptors);
 
 }  // namespace tandem::detail

@@ -21,14 +21,15 @@ struct Fork {
   const Identity& child;
   Buffer payload = {};
   std::vector<Fd> descriptors = {};
-  // The child waits for this bell, so that it cannot have ended, and been reaped by a stranger's wait,
-  // before the parent holds its pidfd.
+  // The child waits for this bell, so that it cannot have ended, and been reaped by a stranger's
+  // wait, before the parent holds its pidfd.
   Fd released = {};
   Fd owner = {};  // pidfd of the parent
   Fd null = {};
 };
 
-// The parent's exit handlers, and its globals, are not ours. Registered last, this runs before them.
+// The parent's exit handlers, and its globals, are not ours. Registered last, this runs before
+// them.
 void finish_forked_child(int status, void*) {
   run_process_end_hooks();
   flush_standard_streams();

@@ -38,7 +38,8 @@ struct PayloadHeader {
 // Encodes into `payload` everything that the child has to know.
 void write_payload(Encoder& to, std::vector<Fd>& descriptors, const Target& target,
                    const Identity& child) {
-  PayloadHeader header{.parent_pid = child.parent_pid, .start_method = start_method(),
+  PayloadHeader header{.parent_pid = child.parent_pid,
+                       .start_method = start_method(),
                        .parent_daemon = child.parent_daemon};
   to.write_raw(header);
   if (child.daemon) header.owner = to.attach(os::open_pidfd(os::process_id()));
@@ -120,7 +121,9 @@ void run_spawned_child(const char* program, const char* count_text) {
       os::set_close_on_exec(descriptors.back().get());
     }
     Decoder from(payload.bytes().subspan(sizeof header), Route::process, &descriptors);
-    Identity self{.daemon = header.owner != kNobody, .parent_pid = header.parent_pid, .parent_daemon = header.parent_daemon != 0};
+    Identity self{.daemon = header.owner != kNobody,
+                  .parent_pid = header.parent_pid,
+                  .parent_daemon = header.parent_daemon != 0};
     self.name = decode<std::string>(from);
     self.path = decode<std::string>(from);
     self.parent_name = decode<std::string>(from);

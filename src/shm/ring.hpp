@@ -4,21 +4,17 @@
 //
 // Invariants
 // 1. `tail` is the only word that publishes, `head` the only one that consumes. Each packs the
-// number of
-//    messages and the position into 64 bits, so that count and bytes can never disagree.
+//    number of messages and the position into 64 bits, so that count and bytes can never disagree.
 // 2. Bytes at [head, tail) are whole records and belong to the reader; all others belong to the
 // writer.
 // 3. A process that dies leaves nothing to repair: what lies beyond `tail` was never said, what
-// lies before
-//    `head` moved is said again to the next reader.
+//    lies before `head` moved is said again to the next reader.
 // 4. `streaming` in `tail` is set from a message's first chunk until its last. Whoever finds it set
-// and
-//    knows that the writer is gone may clear it; a reader that finds the stream broken off drops
-//    the part. A reader that finds chunks without their beginning skips them: their first reader is
-//    gone.
+//    and knows that the writer is gone may clear it; a reader that finds the stream broken off
+//    drops the part. A reader that finds chunks without their beginning skips them: their first
+//    reader is gone.
 // 5. Nothing read from shared memory is trusted: positions and sizes are checked against the
-// capacity, which
-//    each process keeps for itself.
+//    capacity, which each process keeps for itself.
 //
 // Layout of a record, aligned to 8 bytes: {size | kind << 28, type}, payload, padding. The payload
 // of `first` begins with the whole message's size as 8 bytes.

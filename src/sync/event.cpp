@@ -18,11 +18,9 @@ using detail::Deadline;
 // Invariants
 // 1. `word` is {times set : 30, somebody waits : 1, is set : 1}.
 // 2. "waits" is only put on a word that is not set; "is set" takes it off. So whoever sets a word
-// without it
-//    has nobody to wake.
+//    without it has nobody to wake.
 // 3. Who waits compares the number of times: a set that was cleared before the waiter looked again
-// has
-//    released it all the same.
+//    has released it all the same.
 // 4. A setter may die before its wake-up: waiters sleep in slices and look again.
 constexpr std::uint32_t kSet = 1;
 constexpr std::uint32_t kWaits = 2;

@@ -29,11 +29,10 @@ using os::ThreadId;
 // Invariants
 // 1. `died` and `owner` are written by the mutex's holder only; anybody may read them.
 // 2. `died` is not 0 from when a death was noticed until somebody recovers, and nobody keeps the
-// mutex over
-//    it without clearing it. It is the pid of the process that died if that is known, else -1.
+//    mutex over it without clearing it. It is the pid of the process that died if that is known,
+//    else -1.
 // 3. `owner` is the thread that holds the lock. It is set after the mutex was taken and cleared
-// before
-//    it is released, so a process can tell whether one of its threads is inside.
+//    before it is released, so a process can tell whether one of its threads is inside.
 struct LockState {
   Header header;
   std::atomic<std::uint64_t> owner;  // a ThreadId

@@ -73,8 +73,7 @@ class Parked {
   }
   /// Whether moving the cursor from `from` to `to` reaches what the sleeper waits for.
   /// \param offset 0 for a reader, who waits for the byte at its position to be there; 1 for a
-  /// writer, who
-  ///               waits for the position itself
+  ///   writer, who waits for the position itself
   [[nodiscard]] static constexpr bool reached(std::uint32_t word, shm::Cursor from, shm::Cursor to,
                                               std::uint32_t offset) noexcept {
     const std::uint32_t beyond = ((word >> 1) - offset - from.position()) << 1;

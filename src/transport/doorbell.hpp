@@ -2,11 +2,9 @@
 // carrier of descriptors.
 //
 // 1. Descriptors are sent before the record that needs them is published, and a socket keeps the
-// order. So when
-//    a record is seen, its descriptors have arrived, or never will.
+//    order. So when a record is seen, its descriptors have arrived, or never will.
 // 2. Messages with descriptors are numbered upwards, and their records come in that order. So what
-// arrived before
-//    the number wanted belongs to sends that failed, and is dropped.
+//    arrived before the number wanted belongs to sends that failed, and is dropped.
 // 3. A bell that finds the socket full is not needed: the sleeper's descriptor is readable already.
 #pragma once
 

@@ -2,22 +2,17 @@
 //
 // Invariants
 // 1. This end is the only writer of `out_` and the only reader of `in_`; cursors are read from the
-// shared
-//    words each time, so that copies of an end made by fork may be used in turn.
+//    shared words each time, so that copies of an end made by fork may be used in turn.
 // 2. What `send` takes in while it waits for room goes to `stash_`, a message whose end has not
-// come yet to
-//    `partial_`; everything there is older than what is in the ring.
+//    come yet to `partial_`; everything there is older than what is in the ring.
 // 3. Who sleeps has announced itself in the ring, looked again after a heavy fence, and sleeps in
-// poll on the
-//    socket, which also tells of the peer's death. After any death the ring is looked at once more
-//    before the end of file is said: the peer published before it died.
+//    poll on the socket, which also tells of the peer's death. After any death the ring is looked
+//    at once more before the end of file is said: the peer published before it died.
 // 4. Once `fd` was asked for: between calls either nothing waits, all bells have been heard and the
-// reader's
-//    word is armed; or something waits and the descriptor is readable (`covered_`: the peer has
-//    rung or will, else our own bell).
+//    reader's word is armed; or something waits and the descriptor is readable (`covered_`: the
+//    peer has rung or will, else our own bell).
 // 5. `closed` is told to the peer in the ring only by the sole copy of an end. Otherwise the last
-// copy of the
-//    socket tells.
+//    copy of the socket tells.
 #pragma once
 
 #include <cstdint>

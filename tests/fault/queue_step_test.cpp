@@ -22,8 +22,7 @@ constexpr std::uint32_t kType = 5;
 constexpr std::size_t kDeaths = 50;
 
 struct World {
-  explicit World(const QueueOptions& options = {.ring_bytes = 4096})
-      : queue(options, kType) {}
+  explicit World(const QueueOptions& options = {.ring_bytes = 4096}) : queue(options, kType) {}
 
   bool put(const std::string& text, Deadline deadline = Deadline::after(20s)) {
     return queue.put({kType, std::as_bytes(std::span(text)), nullptr}, deadline);

@@ -28,8 +28,9 @@ class DescriptorLimit {
   ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
 
  private:
-  // UndefinedBehaviorSanitizer reads the first object of a type it meets through a pipe(2), and takes it
-  // for broken where there can be none. Types of the test's own are its own to use once before.
+  // UndefinedBehaviorSanitizer reads the first object of a type it meets through a pipe(2), and
+  // takes it for broken where there can be none. Types of the test's own are its own to use once
+  // before.
   static void know_types() {
     try {
       try {

@@ -69,7 +69,8 @@ struct RawPipe {
 
 inline RawPipe make_pipe() {
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) == -1) throw std::system_error(errno, std::system_category(), "pipe");
+  if (::pipe2(ends, O_CLOEXEC) == -1)
+    throw std::system_error(errno, std::system_category(), "pipe");
   return {PassedFd(detail::Fd(ends[0])), PassedFd(detail::Fd(ends[1]))};
 }
 

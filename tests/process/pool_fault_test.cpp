@@ -234,8 +234,8 @@ TEST_P(PoolFaultTest, AWorkerKilledWhileItWritesALargeResult) {
   std::mt19937_64 random(test::seed());
   for (int i = 0; i < 20; ++i) {
     const int pid = pool.apply(worker_pid, 0);
-    auto large = pool.apply_async(
-        [](char fill) { return std::string(std::size_t{10} << 20, fill); }, 'x');
+    auto large =
+        pool.apply_async([](char fill) { return std::string(std::size_t{10} << 20, fill); }, 'x');
     test::kill_within(pid, 8ms, random);
     try {
       const std::string text = std::move(large).get();

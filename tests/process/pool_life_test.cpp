@@ -133,7 +133,12 @@ TEST_P(PoolLifeTest, TerminateEndsThoseWhoWait) {
   for (int i = 0; i < 3; ++i) {
     waiting.emplace_back([&] {
       try {
-        pool.apply([](Queue<int> q, Event e) { q.put(1); e.wait(); }, begun, never);
+        pool.apply(
+            [](Queue<int> q, Event e) {
+              q.put(1);
+              e.wait();
+            },
+            begun, never);
       } catch (const Cancelled&) {
         ++cancelled;
       } catch (const Closed&) {
@@ -179,9 +184,9 @@ TEST_P(PoolLifeTest, InitializerAndFinalizerRunOncePerWorker) {
 TEST_P(PoolLifeTest, WorkersAreReplacedAfterSoManyTasks) {
   Pool pool({.processes = 2, .max_tasks_per_child = 3});
   for (const std::size_t chunksize : {0, 1, 7}) {
-    const std::vector<std::pair<int, int>> out = pool.with({.chunksize = chunksize})
-                                                     .map([](int x) { return std::pair(x, ::getpid()); },
-                                                          numbers(40));
+    const std::vector<std::pair<int, int>> out =
+        pool.with({.chunksize = chunksize})
+            .map([](int x) { return std::pair(x, ::getpid()); }, numbers(40));
     std::map<int, int> tasks;
     for (int i = 0; i < 40; ++i) {
       EXPECT_EQ(out[static_cast<std::size_t>(i)].first, i);
@@ -398,7 +403,8 @@ TEST_P(PoolLifeTest, CallbacksMayCallIntoThePool) {
   Pool pool(1);
   std::atomic<int> value = 0;
   auto result = pool.apply_async(square, 2);
-  result.on_result([&](int& x) { value = pool.apply(square, x) + pool.apply_async(square, 1).get(); });
+  result.on_result(
+      [&](int& x) { value = pool.apply(square, x) + pool.apply_async(square, 1).get(); });
   result.wait();
   EXPECT_EQ(value, 17);
 
@@ -419,7 +425,11 @@ TEST_P(PoolLifeTest, CallbacksMayCallIntoThePool) {
 
 TEST_P(PoolLifeTest, StatsCount) {
   Pool pool(2);
-  EXPECT_THROW(pool.map([](int x) { if (x == 3) throw std::domain_error("3"); }, numbers(10)),
+  EXPECT_THROW(pool.map(
+                   [](int x) {
+                     if (x == 3) throw std::domain_error("3");
+                   },
+                   numbers(10)),
                std::domain_error);
   const PoolStats stats = pool.stats();
   EXPECT_EQ(stats.done, 10u);
@@ -434,7 +444,11 @@ TEST_P(PoolLifeTest, ProgressIsPlainLinesWhereThereIsNoTerminal) {
   Pool pool(2);
   testing::internal::CaptureStderr();
   EXPECT_THROW(pool.with({.progress = {.enabled = true, .label = "squares"}})
-                   .map([](int x) { if (x < 2) throw std::domain_error("small"); }, numbers(10)),
+                   .map(
+                       [](int x) {
+                         if (x < 2) throw std::domain_error("small");
+                       },
+                       numbers(10)),
                std::domain_error);
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_EQ(text.find("squares  10/10  100%"), text.rfind("squares")) << text;

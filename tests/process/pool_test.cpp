@@ -70,7 +70,8 @@ std::vector<int> squares(int n) {
   return all;
 }
 
-/// An input range that counts how far it was read and may throw. It has no end of its own below `end`.
+/// An input range that counts how far it was read and may throw. It has no end of its own below
+/// `end`.
 class Counter {
  public:
   struct Shared {
@@ -95,9 +96,7 @@ class Counter {
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const Iterator& it, std::default_sentinel_t) {
-      return it.at_end();
-    }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) { return it.at_end(); }
 
    private:
     [[nodiscard]] bool at_end() const { return at_ == range_->end_; }
@@ -211,7 +210,8 @@ TEST_P(PoolTest, HandlesAreArgumentsAndResults) {
       .get();
   EXPECT_EQ(queue.get() + queue.get(), 9);
   auto [mine, theirs] = Pipe<int, int>();
-  pool.apply([](Connection<int, int> c) { c.send(c.recv() + 1); }, (mine.send(41), std::move(theirs)));
+  pool.apply([](Connection<int, int> c) { c.send(c.recv() + 1); },
+             (mine.send(41), std::move(theirs)));
   EXPECT_EQ(mine.recv(), 42);
   EXPECT_THROW(static_cast<void>(mine.recv()), EndOfFile);
 }
@@ -332,7 +332,12 @@ TEST_P(PoolTest, AnEndlessInputIsReadNoFurtherThanTheWindow) {
 TEST_P(PoolTest, NextForReturnsWhenTheTimeIsUp) {
   Pool pool(1);
   Event go;
-  auto stream = pool.imap([](Event e) { e.wait(); return 1; }, std::vector<Event>{go});
+  auto stream = pool.imap(
+      [](Event e) {
+        e.wait();
+        return 1;
+      },
+      std::vector<Event>{go});
   EXPECT_EQ(stream.next_for(0s), std::nullopt);
   EXPECT_EQ(stream.next_for(20ms), std::nullopt);
   EXPECT_FALSE(stream.ended());

@@ -103,9 +103,7 @@ TEST_P(ProcessConnectionTest, StaysWhereItIsWhenTheStartFails) {
 
 TEST(ProcessForkConnectionTest, ACapturingChildKeepsAll) {
   auto [mine, theirs] = Pipe<int>();
-  Process child(start::fork, [&theirs = theirs] {
-    theirs.send(theirs.recv() + 1);
-  });
+  Process child(start::fork, [&theirs = theirs] { theirs.send(theirs.recv() + 1); });
   child.start();
   theirs.close();
   mine.send(1);

@@ -232,13 +232,14 @@ TEST_P(ProcessEndTest, DestructorEndsADaemon) {
 TEST_P(ProcessEndTest, DestructorKillsADaemonThatIgnoresSigterm) {
   auto [reader, writer] = make_pipe();
   {
-    Process process({.daemon = true},
-                    [](const PassedFd& out) {
-                      ::signal(SIGTERM, SIG_IGN);
-                      out.write("x");
-                      pause_for_ever();
-                    },
-                    std::move(writer));
+    Process process(
+        {.daemon = true},
+        [](const PassedFd& out) {
+          ::signal(SIGTERM, SIG_IGN);
+          out.write("x");
+          pause_for_ever();
+        },
+        std::move(writer));
     process.start();
     EXPECT_EQ(reader.read_byte(), 'x');
   }
@@ -290,8 +291,8 @@ TEST_P(ProcessEndTest, DaemonsEndWithAParentThatDiesFirst) {
     auto [reader, writer] = make_pipe();
     Process parent(
         [](PassedFd out) {
-          auto* daemon = new Process({.daemon = true},
-                                     [](const PassedFd&) { pause_for_ever(); }, std::move(out));
+          auto* daemon = new Process(
+              {.daemon = true}, [](const PassedFd&) { pause_for_ever(); }, std::move(out));
           daemon->start();
           ::raise(SIGKILL);
         },
@@ -331,12 +332,13 @@ TEST_P(ProcessEndTest, OthersOutliveTheirKilledParent) {
 TEST_P(ProcessEndTest, ADaemonOutlivesTheThreadThatStartedIt) {
   auto [reader, writer] = make_pipe();
   auto hold = make_pipe();
-  Process process({.daemon = true},
-                  [](const PassedFd& to, const PassedFd& from) {
-                    static_cast<void>(from.read_byte());
-                    to.write("alive");
-                  },
-                  std::move(writer), std::move(hold.reader));
+  Process process(
+      {.daemon = true},
+      [](const PassedFd& to, const PassedFd& from) {
+        static_cast<void>(from.read_byte());
+        to.write("alive");
+      },
+      std::move(writer), std::move(hold.reader));
   std::thread([&] { process.start(); }).join();
   EXPECT_FALSE(process.join_for(50ms));
   hold.writer.write("x");

@@ -76,19 +76,18 @@ TEST_P(ProcessTest, LivesOnce) {
 
 TEST_P(ProcessTest, TellsTheChildWhoItIs) {
   auto [reader, writer] = make_pipe();
-  Process process({.name = "worker", .daemon = true},
-                  [](const PassedFd& out) {
-                    const ProcessInfo self = current_process();
-                    const auto parent = parent_process();
-                    out.write(self.name() + " " + std::to_string(self.pid() == ::getpid()) +
-                              std::to_string(self.daemon()) + " " + parent->name() + " " +
-                              std::to_string(parent->pid()) + " " +
-                              std::to_string(parent->is_alive()));
-                  },
-                  std::move(writer));
+  Process process(
+      {.name = "worker", .daemon = true},
+      [](const PassedFd& out) {
+        const ProcessInfo self = current_process();
+        const auto parent = parent_process();
+        out.write(self.name() + " " + std::to_string(self.pid() == ::getpid()) +
+                  std::to_string(self.daemon()) + " " + parent->name() + " " +
+                  std::to_string(parent->pid()) + " " + std::to_string(parent->is_alive()));
+      },
+      std::move(writer));
   process.start();
-  EXPECT_EQ(reader.read_all(),
-            "worker 11 MainProcess " + std::to_string(::getpid()) + " 1");
+  EXPECT_EQ(reader.read_all(), "worker 11 MainProcess " + std::to_string(::getpid()) + " 1");
   EXPECT_EQ(process.name(), "worker");
   EXPECT_TRUE(process.daemon());
   EXPECT_EQ(current_process().name(), "MainProcess");
@@ -196,8 +195,10 @@ TEST_P(ProcessTest, MisuseIsAClearError) {
   hold.writer.write("x");
   process.join();
   process.close();
-  EXPECT_THAT(error_of<Closed>([&] { process.join(); }), HasSubstr("Process::join on p: it was closed"));
-  EXPECT_THAT(error_of<Closed>([&] { static_cast<void>(process.is_alive()); }), HasSubstr("closed"));
+  EXPECT_THAT(error_of<Closed>([&] { process.join(); }),
+              HasSubstr("Process::join on p: it was closed"));
+  EXPECT_THAT(error_of<Closed>([&] { static_cast<void>(process.is_alive()); }),
+              HasSubstr("closed"));
   EXPECT_THAT(error_of<Closed>([&] { process.close(); }), HasSubstr("closed"));
 }
 
@@ -207,7 +208,8 @@ TEST_P(ProcessTest, BelongsToItsMaker) {
   Process unstarted(nothing);
   process.start();
   Forked other([&] {
-    const bool joined = error_of<Error>([&] { process.join(); }).find("belongs to") != std::string::npos;
+    const bool joined =
+        error_of<Error>([&] { process.join(); }).find("belongs to") != std::string::npos;
     const bool started =
         error_of<Error>([&] { unstarted.start(); }).find("belongs to") != std::string::npos;
     // Its destructor neither waits for the process nor kills it.
@@ -322,12 +324,13 @@ TEST(ProcessForkTest, RunsAnyCallableInPlace) {
     const int value;
     std::thread never;
   };
-  Process process(start::fork,
-                  [&local](const PassedFd& out, const int* same, const Opaque& opaque) {
-                    out.write(std::to_string(local) + std::to_string(same == &local) +
-                              std::to_string(opaque.value));
-                  },
-                  std::move(writer), pointer, Opaque(9));
+  Process process(
+      start::fork,
+      [&local](const PassedFd& out, const int* same, const Opaque& opaque) {
+        out.write(std::to_string(local) + std::to_string(same == &local) +
+                  std::to_string(opaque.value));
+      },
+      std::move(writer), pointer, Opaque(9));
   process.start();
   EXPECT_EQ(reader.read_all(), "519");
   process.join();

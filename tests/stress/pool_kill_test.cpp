@@ -49,8 +49,8 @@ class Killer {
       const detail::Fd worker(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
       // Still listed, so it had not been reaped when it was opened: nobody else's process.
       if (!worker || pool.stats().workers[victim].pid != pid) continue;
-      const auto moment = std::chrono::steady_clock::now() +
-                          std::chrono::microseconds(random() % 20'000);
+      const auto moment =
+          std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 20'000);
       while (std::chrono::steady_clock::now() < moment && !stop_) std::this_thread::yield();
       if (::syscall(SYS_pidfd_send_signal, worker.get(), SIGKILL, nullptr, 0) == 0) ++kills_;
     }
@@ -98,7 +98,12 @@ TEST_P(PoolKillTest, UnorderedAndWholeMapsToo) {
   const Killer killer(pool);
   std::vector<int> seen(kTasks);
   int died = 0;
-  auto results = pool.imap_unordered([](int x) { busy_square(x); return x; }, in);
+  auto results = pool.imap_unordered(
+      [](int x) {
+        busy_square(x);
+        return x;
+      },
+      in);
   for (;;) {
     try {
       const auto result = results.next();
@@ -114,7 +119,8 @@ TEST_P(PoolKillTest, UnorderedAndWholeMapsToo) {
   int complete = 0;
   for (int round = 0; round < 10; ++round) {
     try {
-      const auto all = pool.map_async(busy_square, std::vector<int>(in.begin(), in.begin() + 2000)).get();
+      const auto all =
+          pool.map_async(busy_square, std::vector<int>(in.begin(), in.begin() + 2000)).get();
       ASSERT_EQ(all.size(), 2000u);
       for (int i = 0; i < 2000; ++i) {
         ASSERT_EQ(all[static_cast<std::size_t>(i)], static_cast<long>(i) * i);

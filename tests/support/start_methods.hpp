@@ -36,14 +36,15 @@ class StartMethodTest : public testing::TestWithParam<StartMethod> {
   StartMethod before_ = start_method();
 };
 
-/// For suites in which a child starts a thread that was forked while its parent had threads: GCC 12's
-/// ThreadSanitizer ends such a child ("dup thread with used id").
+/// For suites in which a child starts a thread that was forked while its parent had threads: GCC
+/// 12's ThreadSanitizer ends such a child ("dup thread with used id").
 class ThreadedStartMethodTest : public StartMethodTest {
  protected:
   void SetUp() override {
     StartMethodTest::SetUp();
     if (kTsan && GetParam() == StartMethod::fork) {
-      GTEST_SKIP() << "ThreadSanitizer cannot follow a fork of a threaded process that starts threads";
+      GTEST_SKIP()
+          << "ThreadSanitizer cannot follow a fork of a threaded process that starts threads";
     }
   }
 };

@@ -46,8 +46,7 @@ class SteppedChild {
 void report_steps(std::size_t instructions, std::size_t deaths);
 
 /// \param deaths about how many kill points to try, evenly spread from a random one on;
-/// TANDEM_STEP=1
-///        tries every one
+///   TANDEM_STEP=1 tries every one
 template <class Make, class Operation, class Check>
 void for_each_step(std::size_t deaths, Make make, Operation operation, Check check) {
   std::size_t instructions = 0;

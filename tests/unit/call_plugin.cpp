@@ -10,7 +10,8 @@ int triple(int n) { return 3 * n; }
 extern "C" {
 
 [[gnu::visibility("default")]] void plugin_encode_call(tandem::detail::Encoder& to, int n) {
-  tandem::detail::encode_call(to, [](int m) { return 2 * m; }, n);
+  tandem::detail::encode_call(
+      to, [](int m) { return 2 * m; }, n);
 }
 [[gnu::visibility("default")]] tandem::detail::AnyFunction plugin_function() {
   return reinterpret_cast<tandem::detail::AnyFunction>(&triple);

@@ -145,8 +145,8 @@ TEST(CallTest, OnlyCodeIsAFunction) {
   static int data = 0;
   EXPECT_THROW(static_cast<void>(place_of(reinterpret_cast<AnyFunction>(&data))), NotSendable);
   FunctionPlace place = place_of(reinterpret_cast<AnyFunction>(&add));
-  const auto distance = reinterpret_cast<std::uintptr_t>(&data) -
-                        reinterpret_cast<std::uintptr_t>(&add);
+  const auto distance =
+      reinterpret_cast<std::uintptr_t>(&data) - reinterpret_cast<std::uintptr_t>(&add);
   EXPECT_THROW(static_cast<void>(function_at({place.module, place.offset + distance})),
                DecodeError);
   EXPECT_THROW(static_cast<void>(function_at({place.module, ~std::uint64_t{0}})), DecodeError);

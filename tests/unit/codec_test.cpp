@@ -47,7 +47,9 @@ __attribute__((noinline)) void* operator new(std::size_t n) {
   throw std::bad_alloc();
 }
 __attribute__((noinline)) void operator delete(void* memory) noexcept { std::free(memory); }
-__attribute__((noinline)) void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+__attribute__((noinline)) void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
 
 namespace tandem::detail {
 namespace {
@@ -520,18 +522,19 @@ std::vector<std::tuple<>> sample() {
   return std::vector<std::tuple<>>(3);
 }
 
-using HostileTypes = testing::Types<
-    std::string, std::vector<Plain>, std::vector<std::string>, std::vector<std::monostate>,
-    std::vector<bool>, std::vector<std::vector<std::vector<int>>>,
-    std::forward_list<std::optional<int>>, std::map<std::string, std::set<int>>,
-    std::unordered_map<int, std::unique_ptr<int>>,
-    std::tuple<std::optional<std::string>, std::variant<int, std::string>, bool>,
-    std::vector<std::shared_ptr<std::string>>, Record, Tree, Serialized, Minimal, Constructed,
-    std::filesystem::path, std::vector<std::tuple<>>>;
+using HostileTypes =
+    testing::Types<std::string, std::vector<Plain>, std::vector<std::string>,
+                   std::vector<std::monostate>, std::vector<bool>,
+                   std::vector<std::vector<std::vector<int>>>,
+                   std::forward_list<std::optional<int>>, std::map<std::string, std::set<int>>,
+                   std::unordered_map<int, std::unique_ptr<int>>,
+                   std::tuple<std::optional<std::string>, std::variant<int, std::string>, bool>,
+                   std::vector<std::shared_ptr<std::string>>, Record, Tree, Serialized, Minimal,
+                   Constructed, std::filesystem::path, std::vector<std::tuple<>>>;
 TYPED_TEST_SUITE(HostileBytesTest, HostileTypes);
 
-/// Decodes; only DecodeError may come out, and no more memory may be asked for than a small multiple
-/// of the bytes.
+/// Decodes; only DecodeError may come out, and no more memory may be asked for than a small
+/// multiple of the bytes.
 template <class T>
 bool survives(std::span<const std::byte> bytes) {
   const std::size_t before = allocated_bytes;

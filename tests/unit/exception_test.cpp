@@ -80,9 +80,8 @@ class Unwritable : public std::runtime_error {
 
 // As a program would: before main.
 [[maybe_unused]] const bool registered =
-    (register_exception<ByText>(), register_exception<Decorated>(),
-     register_exception<WithState>(), register_exception<NotAStdException>(),
-     register_exception<Unwritable>(), true);
+    (register_exception<ByText>(), register_exception<Decorated>(), register_exception<WithState>(),
+     register_exception<NotAStdException>(), register_exception<Unwritable>(), true);
 
 std::exception_ptr crossed(const std::exception_ptr& error, std::string_view where = "here") {
   Buffer buffer;
@@ -246,9 +245,9 @@ TEST(ExceptionTest, CrossingTwiceKeepsTypeAndBothTraces) {
       EXPECT_EQ(remote_trace(arrived), "inner\nouter");
     }
   }
-  EXPECT_THROW(std::rethrow_exception(
-                   crossed(crossed(std::make_exception_ptr(std::out_of_range("a"))))),
-               std::out_of_range);
+  EXPECT_THROW(
+      std::rethrow_exception(crossed(crossed(std::make_exception_ptr(std::out_of_range("a"))))),
+      std::out_of_range);
   cross<RemoteError>(RemoteError("some::Type", "text", "there", 5), [](const RemoteError& arrived) {
     EXPECT_EQ(arrived.type_name(), "some::Type");
     EXPECT_EQ(arrived.pid(), 5);

@@ -50,8 +50,7 @@ static_assert(UniquelyEncoded<int> && UniquelyEncoded<bool> && UniquelyEncoded<c
               UniquelyEncoded<Colour> && UniquelyEncoded<std::uint64_t>);
 static_assert(UniquelyEncoded<std::string> && UniquelyEncoded<std::vector<std::string>> &&
               UniquelyEncoded<std::pair<int, std::string>> &&
-              UniquelyEncoded<std::tuple<char, int, bool>> &&
-              UniquelyEncoded<std::optional<int>> &&
+              UniquelyEncoded<std::tuple<char, int, bool>> && UniquelyEncoded<std::optional<int>> &&
               UniquelyEncoded<std::variant<int, std::string>> &&
               UniquelyEncoded<std::set<std::string>> && UniquelyEncoded<std::map<int, bool>> &&
               UniquelyEncoded<std::array<int, 3>> && UniquelyEncoded<std::chrono::nanoseconds>);
@@ -69,22 +68,26 @@ static_assert(!UniquelyEncoded<ListProxy<int>>);
 
 // d[k] reads and writes, but no step of the two.
 template <class Container, class K, class V>
-concept Assignable = requires(Container c, K k, V v) { c[k] = v; };
+concept Assignable = requires(Container c, K k, V v) {
+  c[k] = v;
+};
 template <class Container, class K>
-concept AddsInTwoSteps = requires(Container c, K k) { c[k] += 1; } ||
-                         requires(Container c, K k) { c[k] -= 1; } ||
-                         requires(Container c, K k) { c[k] *= 2; } ||
-                         requires(Container c, K k) { c[k] /= 2; } ||
-                         requires(Container c, K k) { c[k] %= 2; } ||
-                         requires(Container c, K k) { c[k] |= 2; } ||
-                         requires(Container c, K k) { c[k] &= 2; } ||
-                         requires(Container c, K k) { c[k] ^= 2; } ||
-                         requires(Container c, K k) { c[k] <<= 2; } ||
-                         requires(Container c, K k) { c[k] >>= 2; } ||
-                         requires(Container c, K k) { ++c[k]; } ||
-                         requires(Container c, K k) { c[k]++; } ||
-                         requires(Container c, K k) { --c[k]; } ||
-                         requires(Container c, K k) { c[k]--; };
+concept AddsInTwoSteps = requires(Container c, K k) {
+  c[k] += 1;
+}
+|| requires(Container c, K k) { c[k] -= 1; }
+|| requires(Container c, K k) { c[k] *= 2; }
+|| requires(Container c, K k) { c[k] /= 2; }
+|| requires(Container c, K k) { c[k] %= 2; }
+|| requires(Container c, K k) { c[k] |= 2; }
+|| requires(Container c, K k) { c[k] &= 2; }
+|| requires(Container c, K k) { c[k] ^= 2; }
+|| requires(Container c, K k) { c[k] <<= 2; }
+|| requires(Container c, K k) { c[k] >>= 2; }
+|| requires(Container c, K k) { ++c[k]; }
+|| requires(Container c, K k) { c[k]++; }
+|| requires(Container c, K k) { --c[k]; }
+|| requires(Container c, K k) { c[k]--; };
 static_assert(Assignable<DictProxy<std::string, int>, std::string, int>);
 static_assert(Assignable<ListProxy<int>, std::size_t, int>);
 static_assert(AddsInTwoSteps<std::map<std::string, int>, std::string>);
@@ -92,17 +95,24 @@ static_assert(!AddsInTwoSteps<DictProxy<std::string, int>, std::string>);
 static_assert(!AddsInTwoSteps<DictProxy<int, double>, int>);
 static_assert(!AddsInTwoSteps<DictProxy<int, std::string>, int>);
 static_assert(!AddsInTwoSteps<ListProxy<int>, std::size_t>);
-static_assert(std::is_convertible_v<decltype(std::declval<DictProxy<int, std::string>>()[1]),
-                                    std::string>);
+static_assert(
+    std::is_convertible_v<decltype(std::declval<DictProxy<int, std::string>>()[1]), std::string>);
 
 // What is compared in the server must have one encoding; what is added to must be a number.
 template <class P, class K, class V>
-concept Exchanges = requires(P p, K k, V v) { p.compare_exchange(k, v, v); };
+concept Exchanges = requires(P p, K k, V v) {
+  p.compare_exchange(k, v, v);
+};
 template <class P, class K, class V>
-concept Adds = requires(P p, K k, V v) { p.fetch_add(k, v); };
+concept Adds = requires(P p, K k, V v) {
+  p.fetch_add(k, v);
+};
 template <class P, class V>
-concept Finds = requires(P p, V v) { p.index(v); } && requires(P p, V v) { p.remove(v); } &&
-                requires(P p, V v) { p.count(v); };
+concept Finds = requires(P p, V v) {
+  p.index(v);
+}
+&&requires(P p, V v) { p.remove(v); }
+&&requires(P p, V v) { p.count(v); };
 static_assert(Exchanges<DictProxy<int, std::string>, int, std::string>);
 static_assert(!Exchanges<DictProxy<int, double>, int, double>);
 static_assert(Adds<DictProxy<int, double>, int, double> && Adds<ListProxy<long>, int, long>);
@@ -112,7 +122,9 @@ static_assert(Finds<ListProxy<int>, int> && !Finds<ListProxy<double>, double>);
 
 // Functions that travel.
 template <class P, class F>
-concept Applies = requires(P p, F f) { p.apply(0, f); };
+concept Applies = requires(P p, F f) {
+  p.apply(0, f);
+};
 const auto doubles = [](int& n) { n *= 2; };
 static_assert(Applies<DictProxy<int, int>, decltype(doubles)>);
 static_assert(Applies<ListProxy<int>, void (*)(int&)>);

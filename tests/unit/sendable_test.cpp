@@ -376,8 +376,8 @@ TEST(SendableTest, MembersOfAggregatesAreCounted) {
   using detail::kMemberCount;
   static_assert(kMemberCount<Plain> == 3 && kMemberCount<WithArray> == 3);
   static_assert(kMemberCount<Record> == 4 && kMemberCount<Bits> == 3 && kMemberCount<Tree> == 2);
-  static_assert(std::is_same_v<detail::Members<WithArray>,
-                               detail::TypeList<int[3], char[16], int[2][3]>>);
+  static_assert(
+      std::is_same_v<detail::Members<WithArray>, detail::TypeList<int[3], char[16], int[2][3]>>);
   static_assert(!detail::kIsOpen<Derived> && !detail::kIsOpen<Private>);
   static_assert(!detail::kIsOpen<SeventeenMembers>);
   Plain plain{1, 2.5, true};

@@ -24,8 +24,8 @@ struct AnyMember {
 template <class Derived>
 struct AnyBase {
   template <class T>
-    requires(std::is_base_of_v<T, Derived> && !std::is_same_v<T, Derived>)
-  operator T() const noexcept;  // NOLINT(google-explicit-constructor)
+  requires(std::is_base_of_v<T, Derived> && !std::is_same_v<T, Derived>) operator T()
+      const noexcept;  // NOLINT(google-explicit-constructor)
 };
 
 inline constexpr std::size_t kMostMembers = 16;
@@ -69,8 +69,7 @@ template <class T, std::size_t Total, std::size_t At, std::size_t Size>
     constexpr std::size_t rest = Total - At - Size;
     if constexpr (takes_nested<T>(std::make_index_sequence<At>{}, std::make_index_sequence<Size>{},
                                   std::make_index_sequence<rest>{}) &&
-                  !takes_nested<T>(std::make_index_sequence<At>{},
-                                   std::make_index_sequence<Size>{},
+                  !takes_nested<T>(std::make_index_sequence<At>{}, std::make_index_sequence<Size>{},
                                    std::make_index_sequence<rest + 1>{})) {
       return Size;
     } else {
@@ -271,12 +270,10 @@ template <class T>
     };
   } else if constexpr (count == 15) {
     return [](T& t) {
-      [[maybe_unused]] auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14,
-                              m15] = t;
+      [[maybe_unused]] auto& [m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11, m12, m13, m14, m15] = t;
       return TypeList<decltype(m1), decltype(m2), decltype(m3), decltype(m4), decltype(m5),
                       decltype(m6), decltype(m7), decltype(m8), decltype(m9), decltype(m10),
-                      decltype(m11), decltype(m12), decltype(m13), decltype(m14),
-                      decltype(m15)>{};
+                      decltype(m11), decltype(m12), decltype(m13), decltype(m14), decltype(m15)>{};
     };
   } else if constexpr (count == 16) {
     return [](T& t) {

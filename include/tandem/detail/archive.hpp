@@ -1,9 +1,9 @@
 /// \file
 /// The archives behind every message: values to bytes and back.
 ///
-/// A value's encoding has no header and no padding between values; integers are as in memory. What a
-/// type may be, and how each kind is laid out, is in kind.hpp and codec.hpp. Both are cereal archives:
-/// the functions a user wrote for cereal are called with them.
+/// A value's encoding has no header and no padding between values; integers are as in memory. What
+/// a type may be, and how each kind is laid out, is in kind.hpp and codec.hpp. Both are cereal
+/// archives: the functions a user wrote for cereal are called with them.
 #pragma once
 
 #include <cereal/cereal.hpp>
@@ -59,8 +59,8 @@ void decode_into(Decoder& from, T& value);
 
 /// Writes values to the end of a Buffer. What it has written when an exception leaves it is the
 /// caller's to drop.
-// cereal::LoadAndConstruct is an empty base that puts namespace cereal where overloads are looked up:
-// users write functions for others' types there.
+// cereal::LoadAndConstruct is an empty base that puts namespace cereal where overloads are looked
+// up: users write functions for others' types there.
 class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
                                     public cereal::LoadAndConstruct<void> {
  public:
@@ -91,7 +91,8 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   /// \throws NotSendable where descriptors cannot travel
   [[nodiscard]] std::uint32_t attach(Fd fd);
 
-  /// What shall happen once the message has been sent: a handle that has one owner lets go only then.
+  /// What shall happen once the message has been sent: a handle that has one owner lets go only
+  /// then.
   void on_success(std::function<void()> step);
   /// By who sends the message, after that succeeded: takes the steps.
   void shipped();
@@ -126,8 +127,8 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   void serializeDeferments();
   void defer(std::function<void()> work);
 
-  /// \returns the number of this pointee in the message; with the highest bit set when it is new and
-  /// must follow
+  /// \returns the number of this pointee in the message; with the highest bit set when it is new
+  ///   and must follow
   [[nodiscard]] std::uint32_t register_pointee(std::uint32_t type,
                                                std::shared_ptr<const void> pointee);
   /// True the first time a virtual base at this address is met.
@@ -149,8 +150,8 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   Route route_;
 };
 
-/// Reads values from bytes that may be anything: every read is checked, and a length is believed only
-/// as far as there are bytes for it.
+/// Reads values from bytes that may be anything: every read is checked, and a length is believed
+/// only as far as there are bytes for it.
 class TANDEM_EXPORT Decoder final : public cereal::detail::InputArchiveBase,
                                     public cereal::LoadAndConstruct<void> {
  public:

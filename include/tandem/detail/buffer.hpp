@@ -37,7 +37,8 @@ class Buffer {
   void append(const void* from, std::size_t n) {
     if (n != 0) std::memcpy(extend(n), from, n);
   }
-  /// Makes the buffer n bytes longer. \returns the first of the new bytes, whose values are undefined
+  /// Makes the buffer n bytes longer. \returns the first of the new bytes, whose values are
+  /// undefined
   [[nodiscard]] std::byte* extend(std::size_t n) {
     if (n > capacity_ - size_) grow(n);
     std::byte* at = data_ + size_;

@@ -63,7 +63,8 @@ struct Thunk {
   static inline ThunkEntry entry{reinterpret_cast<AnyFunction>(function), kSignature<Sig>};
 };
 
-/// The key of a function, which is listed from load time on in every program that contains this call.
+/// The key of a function, which is listed from load time on in every program that contains this
+/// call.
 template <class Sig, Sig* function>
 [[nodiscard]] ThunkKey<Sig> thunk_key() {
   static const FunctionPlace place = Thunk<Sig, function>::entry.place();
@@ -116,7 +117,8 @@ void run_thunk(Decoder& from, Encoder* result) {
       encode_value<Result>(*result, Call::call(f, args));
     }
   } else {
-    if (result != nullptr) throw_not_sendable("the call's result is of a type that is not Sendable");
+    if (result != nullptr)
+      throw_not_sendable("the call's result is of a type that is not Sendable");
     static_cast<void>(Call::call(f, args));
   }
 }

@@ -23,15 +23,11 @@ class ByValue {
   explicit ByValue(F f) : f_(std::move(f)) {}
 
   template <class... A>
-    requires std::is_invocable_v<F&, A...>
-  decltype(auto) operator()(A&&... args) {
-    return f_(std::forward<A>(args)...);
-  }
+  requires std::is_invocable_v<F&, A...>
+  decltype(auto) operator()(A&&... args) { return f_(std::forward<A>(args)...); }
   template <class... A>
-    requires std::is_invocable_v<const F&, A...>
-  decltype(auto) operator()(A&&... args) const {
-    return f_(std::forward<A>(args)...);
-  }
+  requires std::is_invocable_v<const F&, A...>
+  decltype(auto) operator()(A&&... args) const { return f_(std::forward<A>(args)...); }
 
  private:
   F f_;
@@ -47,7 +43,7 @@ using Argument =
 
 template <class F>
 inline constexpr bool kIsFunctionPointer =
-    std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
+    std::is_pointer_v<F>&& std::is_function_v<std::remove_pointer_t<F>>;
 
 /// Whether the callable itself can cross. F is decayed.
 template <class F>
@@ -86,8 +82,9 @@ struct Parameters<R (C::*)(P...) noexcept> : ParametersOf<P...> {};
 template <class R, class C, class... P>
 struct Parameters<R (C::*)(P...) const noexcept> : ParametersOf<P...> {};
 template <class F>
-  requires(std::is_class_v<F> && requires { &F::operator(); })
-struct Parameters<F> : Parameters<decltype(&F::operator())> {};
+requires(std::is_class_v<F>&& requires { &F::operator(); }) struct Parameters<F>
+    : Parameters<decltype(&F::operator())> {
+};
 
 enum class Passing : unsigned char { none, by_signature, moved, named };
 

@@ -197,9 +197,7 @@ class IncomingValue {
     alignas(T) std::byte bytes[sizeof(T)];
     Slot() noexcept {}  // NOLINT(modernize-use-equals-default)
   };
-  [[nodiscard]] std::byte* make_room(std::size_t n)
-    requires(!kTravelsRaw<T>)
-  {
+  [[nodiscard]] std::byte* make_room(std::size_t n) requires(!kTravelsRaw<T>) {
     if constexpr (kTravelsFlat<T>) {
       using Element = typename T::value_type;
       if (n % sizeof(Element) != 0) return nullptr;
@@ -212,8 +210,8 @@ class IncomingValue {
     return message_.storage;
   }
 
-  using Room = std::conditional_t<kTravelsRaw<T>, Slot,
-                                  std::conditional_t<kTravelsFlat<T>, T, Buffer>>;
+  using Room =
+      std::conditional_t<kTravelsRaw<T>, Slot, std::conditional_t<kTravelsFlat<T>, T, Buffer>>;
 
   Incoming message_;
   Room room_;

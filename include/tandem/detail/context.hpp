@@ -16,9 +16,9 @@ class Encoder;
 [[nodiscard]] TANDEM_EXPORT const std::string& process_name();
 
 /// Runs `hook` at the normal end of this process: return from main, std::exit, the end of a child's
-/// target; in a forked child too, where the parent's atexit handlers do not run. Last registered first,
-/// each once, before the globals that existed at `init` are destroyed. Not when a signal or _exit ends
-/// the process. Registered hooks are inherited by forked children. Any thread.
+/// target; in a forked child too, where the parent's atexit handlers do not run. Last registered
+/// first, each once, before the globals that existed at `init` are destroyed. Not when a signal or
+/// _exit ends the process. Registered hooks are inherited by forked children. Any thread.
 TANDEM_EXPORT void at_process_end(void (*hook)());
 
 /// Ids for register_inherited_state that are taken.

@@ -11,8 +11,8 @@ using duration = std::chrono::nanoseconds;
 
 namespace detail {
 
-/// When to give up. Saturating: any duration and any steady time point can be turned into one without
-/// overflow; what lies beyond the clock's range is `never`.
+/// When to give up. Saturating: any duration and any steady time point can be turned into one
+/// without overflow; what lies beyond the clock's range is `never`.
 class Deadline {
  public:
   using Clock = std::chrono::steady_clock;
@@ -45,9 +45,7 @@ class Deadline {
   [[nodiscard]] constexpr bool is_never() const noexcept { return ns_ == kNever; }
   /// True for `now()`: the caller asks for one try and no look at the clock.
   [[nodiscard]] constexpr bool is_now() const noexcept { return ns_ == kPast; }
-  [[nodiscard]] bool passed() const {
-    return is_now() || (!is_never() && now_ns() >= ns_);
-  }
+  [[nodiscard]] bool passed() const { return is_now() || (!is_never() && now_ns() >= ns_); }
   /// Nanoseconds of CLOCK_MONOTONIC.
   [[nodiscard]] constexpr long long ns() const noexcept { return ns_; }
   /// Time left, zero when passed; the longest duration when never.

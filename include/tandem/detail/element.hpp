@@ -52,23 +52,20 @@ class Element {
   void operator--() const = delete;
   void operator--(int) const = delete;
 
-  friend bool operator==(const Element& a, const V& b)
-    requires requires(const V& v) { v == v; }
-  {
-    return static_cast<V>(a) == b;
-  }
+  friend bool operator==(const Element& a, const V& b) requires requires(const V& v) { v == v; }
+  { return static_cast<V>(a) == b; }
   /// `d[k] == 0`, whatever number V is.
   template <class U>
-    requires(std::is_arithmetic_v<V> && std::is_arithmetic_v<U> && !std::is_same_v<U, V>)
-  friend bool operator==(const Element& a, const U& b) {
+  requires(std::is_arithmetic_v<V>&& std::is_arithmetic_v<U> && !std::is_same_v<U, V>) friend bool
+  operator==(const Element& a, const U& b) {
     using Common = std::common_type_t<U, V>;
     return static_cast<Common>(static_cast<V>(a)) == static_cast<Common>(b);
   }
-  friend std::ostream& operator<<(std::ostream& to, const Element& element)
-    requires requires(std::ostream& s, const V& v) { s << v; }
-  {
-    return to << static_cast<V>(element);
+  friend std::ostream& operator<<(std::ostream& to, const Element& element) requires
+      requires(std::ostream& s, const V& v) {
+    s << v;
   }
+  { return to << static_cast<V>(element); }
 
  private:
   Container container_;

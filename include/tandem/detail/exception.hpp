@@ -18,7 +18,8 @@
 namespace tandem {
 namespace detail {
 
-/// An exception being thrown again here, as its own type and as this, which knows where it came from.
+/// An exception being thrown again here, as its own type and as this, which knows where it came
+/// from.
 class TANDEM_EXPORT FromRemote {
  public:
   FromRemote(std::string what, std::string trace)
@@ -62,8 +63,8 @@ struct ExceptionCodec {
   std::exception_ptr (*load)(Decoder& from, ExceptionText text);
 };
 
-TANDEM_EXPORT void add_exception_codec(const std::type_info& type, const std::type_info* remote_type,
-                                       ExceptionCodec codec);
+TANDEM_EXPORT void add_exception_codec(const std::type_info& type,
+                                       const std::type_info* remote_type, ExceptionCodec codec);
 
 /// Throws it and catches it again, so that it is a copy that the runtime owns.
 template <class E>

@@ -30,10 +30,9 @@ struct HashOfName {
 };
 template <template <class...> class Template, class... T>
 struct HashOfName<Template<T...>> {
-  static constexpr std::uint64_t value =
-      hash_add(hash_type_name(type_name<Template<T...>>().substr(
-                   0, type_name<Template<T...>>().find('<'))),
-               kHashOfList<TypeList<T...>>);
+  static constexpr std::uint64_t value = hash_add(
+      hash_type_name(type_name<Template<T...>>().substr(0, type_name<Template<T...>>().find('<'))),
+      kHashOfList<TypeList<T...>>);
 };
 
 template <class T>
@@ -69,8 +68,9 @@ template <class T>
 }
 
 /// Never 0. Equal for one type in all builds: by structure for the standard's types and arithmetic,
-/// by name (and size, where the bytes travel as they are) for the user's. Containers of one kind and
-/// one element type (vector and list, set and unordered_set) are laid out alike and share theirs.
+/// by name (and size, where the bytes travel as they are) for the user's. Containers of one kind
+/// and one element type (vector and list, set and unordered_set) are laid out alike and share
+/// theirs.
 template <class T>
 [[nodiscard]] constexpr std::uint32_t fingerprint() noexcept {
   constexpr std::uint64_t hash = hash_type<T>();

@@ -10,8 +10,8 @@
 
 #include "tandem/detail/archive.hpp"
 
-// cereal lets only a template of this name make what load_and_construct fills. Its own definition comes
-// with functions for every smart pointer, which must not count as the user's.
+// cereal lets only a template of this name make what load_and_construct fills. Its own definition
+// comes with functions for every smart pointer, which must not count as the user's.
 namespace cereal::memory_detail {
 
 template <class T>
@@ -31,8 +31,8 @@ struct LoadAndConstructLoadWrapper<tandem::detail::Decoder, T> {
 namespace tandem::detail {
 
 // As cereal chooses: the one form that exists, unless cereal::specialize names another.
-#define TANDEM_CHOSEN(form, archive)                        \
-  (cereal::traits::has_##form<T, archive>::value &&         \
+#define TANDEM_CHOSEN(form, archive)                            \
+  (cereal::traits::has_##form<T, archive>::value &&             \
    (cereal::traits::is_specialized_##form<T, archive>::value || \
     !cereal::traits::is_specialized<T, archive>::value))
 
@@ -134,7 +134,8 @@ template <class T>
   } room;
   // Its `construct` member is the only one that users' functions may be given. They throw if they
   // construct twice; when they did not at all, there is nothing to destroy.
-  cereal::memory_detail::LoadAndConstructLoadWrapper<Decoder, T> wrapper(std::addressof(room.value));
+  cereal::memory_detail::LoadAndConstructLoadWrapper<Decoder, T> wrapper(
+      std::addressof(room.value));
   struct Destroy {
     cereal::memory_detail::LoadAndConstructLoadWrapper<Decoder, T>& wrapper;
     ~Destroy() {

@@ -1,5 +1,6 @@
 /// \file
-/// What a type is to the archive: how it is encoded, of which parts it consists, whether it may cross.
+/// What a type is to the archive: how it is encoded, of which parts it consists, whether it
+/// may cross.
 #pragma once
 
 #include <array>
@@ -56,8 +57,7 @@ class OutputProbe : public cereal::detail::OutputArchiveBase,
   template <class T>
   OutputProbe& operator<<(T&&);
 };
-class InputProbe : public cereal::detail::InputArchiveBase,
-                   public cereal::LoadAndConstruct<void> {
+class InputProbe : public cereal::detail::InputArchiveBase, public cereal::LoadAndConstruct<void> {
  public:
   using is_loading = std::true_type;
   using is_saving = std::false_type;
@@ -76,24 +76,24 @@ CEREAL_SETUP_ARCHIVE_TRAITS(tandem::detail::InputProbe, tandem::detail::OutputPr
 namespace tandem::detail {
 
 enum class Kind : std::uint8_t {
-  none,         // cannot cross
-  handle,       // tandem's own: save and load, or detail_decode
-  boolean,      // bool, and enums over it: one byte, read as zero or not
-  raw,          // its bytes
-  empty,        // no bytes: captureless closures and stateless function objects
-  functions,    // the user's cereal functions
-  string,       // basic_string
-  sequence,     // vector, deque, list, forward_list
-  set,          // (unordered_)(multi)set
-  map,          // (unordered_)(multi)map
-  array,        // std::array and, as a member, T[n]
-  product,      // pair, tuple
+  none,       // cannot cross
+  handle,     // tandem's own: save and load, or detail_decode
+  boolean,    // bool, and enums over it: one byte, read as zero or not
+  raw,        // its bytes
+  empty,      // no bytes: captureless closures and stateless function objects
+  functions,  // the user's cereal functions
+  string,     // basic_string
+  sequence,   // vector, deque, list, forward_list
+  set,        // (unordered_)(multi)set
+  map,        // (unordered_)(multi)map
+  array,      // std::array and, as a member, T[n]
+  product,    // pair, tuple
   optional,
   variant,
   path,
   unique_pointer,
   shared_pointer,
-  aggregate,    // its members in order
+  aggregate,  // its members in order
 };
 
 /// What is known of the templates of the standard library; `kind` is none for all other types.
@@ -150,11 +150,13 @@ struct Standard<std::variant<T...>> : StandardOf<Kind::variant, T...> {};
 template <>
 struct Standard<std::filesystem::path> : StandardOf<Kind::path> {};
 template <class T>
-  requires(!std::is_array_v<T>)
-struct Standard<std::unique_ptr<T>> : StandardOf<Kind::unique_pointer, T> {};
+requires(!std::is_array_v<T>) struct Standard<std::unique_ptr<T>>
+    : StandardOf<Kind::unique_pointer, T> {
+};
 template <class T>
-  requires(!std::is_array_v<T>)
-struct Standard<std::shared_ptr<T>> : StandardOf<Kind::shared_pointer, T> {};
+requires(!std::is_array_v<T>) struct Standard<std::shared_ptr<T>>
+    : StandardOf<Kind::shared_pointer, T> {
+};
 
 template <class T>
 inline constexpr bool kIsClosure =
@@ -164,7 +166,7 @@ inline constexpr bool kIsClosure =
 /// constructible.
 template <class T>
 inline constexpr bool kIsPlainClosure =
-    kIsClosure<T> && std::is_empty_v<T> && std::is_default_constructible_v<T>;
+    kIsClosure<T>&& std::is_empty_v<T>&& std::is_default_constructible_v<T>;
 
 template <class F>
 class ByValue;
@@ -174,13 +176,15 @@ template <class F>
 inline constexpr bool kIsByValue<ByValue<F>> = true;
 
 template <class T>
-concept IsHandle = requires { typename T::TandemHandle; };
+concept IsHandle = requires {
+  typename T::TandemHandle;
+};
 
 /// Types that point somewhere, those of the standard library that look plain among them.
 template <class T>
-inline constexpr bool kPoints = std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
-                                std::is_reference_v<T> || std::is_null_pointer_v<T> ||
-                                std::is_function_v<T>;
+inline constexpr bool kPoints =
+    std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_reference_v<T> ||
+    std::is_null_pointer_v<T> || std::is_function_v<T>;
 template <class C, class Traits>
 inline constexpr bool kPoints<std::basic_string_view<C, Traits>> = true;
 template <class T, std::size_t N>
@@ -239,8 +243,7 @@ template <class T>
     return Any<typename Standard<T>::Parts>::points();
   } else if constexpr (!std::is_class_v<T>) {
     return false;
-  } else if constexpr (std::input_or_output_iterator<T> ||
-                       std::ranges::enable_borrowed_range<T> ||
+  } else if constexpr (std::input_or_output_iterator<T> || std::ranges::enable_borrowed_range<T> ||
                        (!std::is_empty_v<T> && type_name<T>().starts_with("std::_") &&
                         !type_name<T>().starts_with("std::__cxx"))) {
     return true;  // the last are what std::bind, mem_fn and their like return
@@ -252,8 +255,8 @@ template <class T>
   }
 }
 
-/// Whether a T contains one of the standard's types whose bytes are not free: a decoded optional with
-/// a flag of 7 would be undefined behaviour. Such a struct goes by its members.
+/// Whether a T contains one of the standard's types whose bytes are not free: a decoded optional
+/// with a flag of 7 would be undefined behaviour. Such a struct goes by its members.
 template <class T>
 [[nodiscard]] consteval bool constrains_bytes() {
   if constexpr (std::is_array_v<T>) {
@@ -288,9 +291,7 @@ template <class T>
 template <class... T>
 struct Any<TypeList<T...>> {
   static consteval bool points() { return (detail::points<std::remove_cv_t<T>>() || ...); }
-  static consteval bool constrains() {
-    return (constrains_bytes<std::remove_cv_t<T>>() || ...);
-  }
+  static consteval bool constrains() { return (constrains_bytes<std::remove_cv_t<T>>() || ...); }
   static consteval bool has_functions() {
     return (contains_functions<std::remove_cv_t<T>>() || ...);
   }
@@ -380,8 +381,8 @@ template <class T, class... Seen>
       if constexpr (std::is_array_v<Pointee> || std::is_void_v<Pointee>) {
         return false;
       } else {
-        return (!std::is_polymorphic_v<Pointee> || std::is_final_v<Pointee>) &&
-               is_sendable<Pointee, Seen...>();
+        return (!std::is_polymorphic_v<Pointee> ||
+                std::is_final_v<Pointee>)&&is_sendable<Pointee, Seen...>();
       }
     } else if constexpr (kind == Kind::raw) {
       return true;

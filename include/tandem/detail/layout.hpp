@@ -2,9 +2,9 @@
 /// How each kind of value is laid out.
 ///
 /// Layout: raw types are their bytes; a bool one byte; a run of elements its length in eight bytes,
-/// then the elements; optional and unique_ptr a flag, then the value; variant its index in two bytes,
-/// then the value; everything else its parts in order. An element that needs no byte takes one, so
-/// that no length can be larger than the bytes behind it.
+/// then the elements; optional and unique_ptr a flag, then the value; variant its index in two
+/// bytes, then the value; everything else its parts in order. An element that needs no byte takes
+/// one, so that no length can be larger than the bytes behind it.
 #pragma once
 
 #include <algorithm>

@@ -37,8 +37,7 @@ class TANDEM_EXPORT LockCore {
   /// \throws SystemError EPERM when the caller does not hold it
   virtual void unlock(const char* call) = 0;
   /// \returns true when the lock is now held and its state the caller's to mend; false when nothing
-  /// is
-  ///          to be recovered
+  ///   is to be recovered
   [[nodiscard]] virtual bool recover(const char* call) = 0;
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
 };

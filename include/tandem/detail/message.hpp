@@ -11,16 +11,16 @@
 
 namespace tandem::detail {
 
-/// A message on its way out. The core copies the bytes; it takes the descriptors once it has accepted
-/// the message and leaves them alone when it throws.
+/// A message on its way out. The core copies the bytes; it takes the descriptors once it has
+/// accepted the message and leaves them alone when it throws.
 struct Outgoing {
   std::uint32_t type = 0;  // fingerprint of the C++ type, checked by the receiver's shell
   std::span<const std::byte> bytes;
   std::vector<Fd>* descriptors = nullptr;  // may be null: none
 };
 
-/// Where a message is received. A core that has one of n bytes writes them to `storage` if n is at most
-/// `capacity`, else to what `grow(*this, n)` returns; then sets `storage`, `type` and `size`.
+/// Where a message is received. A core that has one of n bytes writes them to `storage` if n is at
+/// most `capacity`, else to what `grow(*this, n)` returns; then sets `storage`, `type` and `size`.
 /// `grow` may return null: the bytes can be of no use, the core drops the message and throws
 /// DecodeError. What it throws (bad_alloc) passes through and leaves the message where it was.
 struct Incoming {

@@ -31,12 +31,11 @@ struct PoolCallsImpl {
                                                                   TaskOptions options, const F& f,
                                                                   bool in_background,
                                                                   const A&... args) {
-    auto batch = std::make_shared<ValueBatch<typename Task::Result>>(
-        name, make_task_call<Task>(f), std::move(options), 1);
+    auto batch = std::make_shared<ValueBatch<typename Task::Result>>(name, make_task_call<Task>(f),
+                                                                     std::move(options), 1);
     auto chunk = std::make_unique<Chunk>(batch->call(), 0);
-    chunk->add([&]([[maybe_unused]] Encoder& to) {
-      (encode_argument<Argument<A>>(to, args), ...);
-    });
+    chunk->add(
+        [&]([[maybe_unused]] Encoder& to) { (encode_argument<Argument<A>>(to, args), ...); });
     core->open(batch, in_background);
     core->submit(batch, std::move(chunk));
     core->end_input(batch, nullptr);
@@ -95,8 +94,8 @@ struct PoolCallsImpl {
 
   template <class Task, class F, class Range>
   static ResultStream<typename Task::Result> stream(const Core& core, std::string_view name,
-                                                    TaskOptions options, const F& f,
-                                                    Range&& range, bool ordered) {
+                                                    TaskOptions options, const F& f, Range&& range,
+                                                    bool ordered) {
     auto batch = std::make_shared<StreamBatch<typename Task::Result>>(
         name, make_task_call<Task>(f), std::move(options), length(range), ordered);
     auto feed = std::make_unique<RangeFeed<Range>>(std::forward<Range>(range));

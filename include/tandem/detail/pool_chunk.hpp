@@ -48,8 +48,8 @@ struct PoolMessage {
   TANDEM_EXPORT void load(Decoder& from);
 };
 
-/// Some consecutive tasks of one call, encoded. A chunk is kept until all its results are in, so that
-/// what a dead worker never began can be given to another.
+/// Some consecutive tasks of one call, encoded. A chunk is kept until all its results are in, so
+/// that what a dead worker never began can be given to another.
 ///
 ///     header | callable | { u64 size, encoded element } ...
 struct ChunkHeader {
@@ -104,8 +104,8 @@ class TANDEM_EXPORT Chunk {
   std::shared_ptr<PoolBatch> batch_;
   std::vector<Fd> spare_;  // copies of the descriptors that were sent
   std::uint64_t first_task_ = 0;
-  std::uint32_t done_ = 0;     // elements whose outcome is in
-  std::uint32_t begin_ = 0;    // the worker was given [begin, end)
+  std::uint32_t done_ = 0;   // elements whose outcome is in
+  std::uint32_t begin_ = 0;  // the worker was given [begin, end)
   std::uint32_t end_ = 0;
   long long estimate_ns_ = 0;  // expected run time when it was sent
 };

@@ -1,9 +1,9 @@
 /// \file
 /// The core of Pool: calls as batches of encoded tasks, their results as bytes.
 ///
-/// A call is a PoolBatch. Its owner encodes tasks into chunks and submits them; the dispatcher gives chunks
-/// to workers and hands each result to the batch. Whoever waits for a batch does the dispatching, one
-/// thread at a time: the leader.
+/// A call is a PoolBatch. Its owner encodes tasks into chunks and submits them; the dispatcher
+/// gives chunks to workers and hands each result to the batch. Whoever waits for a batch does the
+/// dispatching, one thread at a time: the leader.
 #pragma once
 
 #include <atomic>
@@ -39,17 +39,17 @@ struct PoolOptions {
 
 /// How the tasks of one call are run.
 struct TaskOptions {
-  std::size_t chunksize = 0;     ///< tasks sent at once; 0 = as many as measured run time suggests
-  std::size_t window = 0;        ///< imap: most tasks in flight; 0 = 4 x workers
+  std::size_t chunksize = 0;  ///< tasks sent at once; 0 = as many as measured run time suggests
+  std::size_t window = 0;     ///< imap: most tasks in flight; 0 = 4 x workers
   ProgressOptions progress = {};
 };
 
 /// What one worker has done, replacements included.
 struct WorkerStats {
-  int pid = 0;                 ///< of the process there now
+  int pid = 0;  ///< of the process there now
   std::size_t tasks_done = 0;
-  duration busy = {};          ///< in tasks
-  duration idle = {};          ///< since the start, less busy
+  duration busy = {};  ///< in tasks
+  duration idle = {};  ///< since the start, less busy
   std::size_t restarts = 0;
 };
 
@@ -73,7 +73,8 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
  public:
   /// \param name for messages: Pool::map
   /// \param total number of tasks where it is known beforehand
-  PoolBatch(std::string_view name, TaskCall call, TaskOptions options, std::optional<std::size_t> total);
+  PoolBatch(std::string_view name, TaskCall call, TaskOptions options,
+            std::optional<std::size_t> total);
   PoolBatch(const PoolBatch&) = delete;
   PoolBatch& operator=(const PoolBatch&) = delete;
   virtual ~PoolBatch();
@@ -103,7 +104,8 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
   /// Whether only so many of its tasks may be outstanding.
   [[nodiscard]] virtual bool windowed() const noexcept { return false; }
 
-  /// A batch that was encoded as a whole: how many tasks were not handed out yet, and the next of them.
+  /// A batch that was encoded as a whole: how many tasks were not handed out yet, and the next of
+  /// them.
   [[nodiscard]] virtual std::size_t to_carve() const noexcept { return 0; }
   [[nodiscard]] virtual std::unique_ptr<Chunk> carve(std::size_t at_most);
   /// Gives up what was not handed out. \returns the index of the first such task
@@ -127,14 +129,14 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
   // The dispatcher's own.
   std::deque<std::unique_ptr<Chunk>> ready_;  // encoded, not sent
   std::size_t ready_bytes_ = 0;
-  std::size_t place_ = 0;                     // in the list of open batches
+  std::size_t place_ = 0;  // in the list of open batches
   bool open_ = false;
-  std::size_t last_size_ = 0;                 // of the latest chunk, which may at most double
+  std::size_t last_size_ = 0;  // of the latest chunk, which may at most double
   RunTime* run_time_ = nullptr;
-  bool listed_ = false;                       // among those with something to send
-  std::atomic<bool> abandoned_ = false;       // outcomes are of no use any more
+  bool listed_ = false;                  // among those with something to send
+  std::atomic<bool> abandoned_ = false;  // outcomes are of no use any more
   bool callbacks_queued_ = false;
-  bool in_background_ = false;                // goes on while nobody waits
+  bool in_background_ = false;  // goes on while nobody waits
   std::unique_ptr<Progress> progress_;
 };
 
@@ -160,7 +162,8 @@ class TANDEM_EXPORT PoolCore {
   /// Adds `n` tasks that the batch will `carve`.
   virtual void submit_whole(const std::shared_ptr<PoolBatch>& batch, std::size_t n) = 0;
   /// Adds a task that failed before it could be sent.
-  virtual void submit_failure(const std::shared_ptr<PoolBatch>& batch, std::exception_ptr error) = 0;
+  virtual void submit_failure(const std::shared_ptr<PoolBatch>& batch,
+                              std::exception_ptr error) = 0;
   /// No more tasks will be added. \param error what the input threw, if it did
   virtual void end_input(const std::shared_ptr<PoolBatch>& batch, std::exception_ptr error) = 0;
 
@@ -176,7 +179,8 @@ class TANDEM_EXPORT PoolCore {
   virtual bool cancel(const std::shared_ptr<PoolBatch>& batch) = 0;
   /// Its owner is gone: nothing more is sent, outcomes are dropped.
   virtual void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept = 0;
-  /// Has the callbacks of a complete batch run on the background thread, or here when that has ended.
+  /// Has the callbacks of a complete batch run on the background thread, or here when that has
+  /// ended.
   virtual void run_callbacks(Lock& lock, const std::shared_ptr<PoolBatch>& batch) = 0;
 
   [[nodiscard]] virtual bool on_background_thread() const noexcept = 0;

@@ -23,8 +23,8 @@ class Feed {
   Feed& operator=(const Feed&) = delete;
   virtual ~Feed() = default;
 
-  /// Reads while the batch has room. Only in the thread that asks for results: what iterates may be the
-  /// user's code.
+  /// Reads while the batch has room. Only in the thread that asks for results: what iterates may be
+  /// the user's code.
   void run(PoolCore& core, const std::shared_ptr<PoolBatch>& batch) {
     while (!ended_) {
       const std::size_t n = core.room(batch);

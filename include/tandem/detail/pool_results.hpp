@@ -125,7 +125,7 @@ class ValueBatch final : public OutcomeBatch<R> {
 /// Results that can be made before they arrive need no optional around them.
 template <class R>
 inline constexpr bool kPlainResult =
-    std::is_trivially_default_constructible_v<R> && std::is_trivially_copyable_v<R> &&
+    std::is_trivially_default_constructible_v<R>&& std::is_trivially_copyable_v<R> &&
     !std::is_same_v<R, bool>;
 
 /// Of many, in the order of the tasks.
@@ -204,7 +204,8 @@ class WholeBatch final : public VectorBatch<R> {
   template <class Write>
   void add(Write write) {
     const std::size_t start = encoded_.size();
-    // The callable's descriptors come first in every chunk, so an element's are numbered from there.
+    // The callable's descriptors come first in every chunk, so an element's are numbered from
+    // there.
     std::vector<Fd> descriptors(this->call().descriptors.size());
     try {
       Encoder encoder(encoded_, Route::process, &descriptors);
@@ -214,9 +215,9 @@ class WholeBatch final : public VectorBatch<R> {
       encoded_.truncate(start);
       throw;
     }
-    descriptors.erase(descriptors.begin(),
-                      descriptors.begin() +
-                          static_cast<std::ptrdiff_t>(this->call().descriptors.size()));
+    descriptors.erase(
+        descriptors.begin(),
+        descriptors.begin() + static_cast<std::ptrdiff_t>(this->call().descriptors.size()));
     if (!descriptors.empty()) descriptors_.emplace(ends_.size(), std::move(descriptors));
     ends_.push_back(encoded_.size());
   }

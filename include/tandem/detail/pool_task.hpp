@@ -46,8 +46,8 @@ struct StarTask {
                 "tandem: the elements of a starmap are tuples");
 };
 template <class F, template <class...> class Tuple, class... A>
-  requires(kIsA<std::tuple, Tuple<A...>> || kIsA<std::pair, Tuple<A...>>)
-struct StarTask<F, Tuple<A...>> {
+requires(kIsA<std::tuple, Tuple<A...>> ||
+         kIsA<std::pair, Tuple<A...>>) struct StarTask<F, Tuple<A...>> {
   using Function = F;
   using Result = CallResult<F, A...>;
   static decltype(auto) call(F& f, Decoder& from) {

@@ -69,8 +69,8 @@ class SendableTarget final : public Target {
   std::tuple<A...> args_;
 };
 
-/// Move-only handles (Connections) among the arguments are handed over as everywhere; all else is used
-/// where it lies.
+/// Move-only handles (Connections) among the arguments are handed over as everywhere; all else is
+/// used where it lies.
 template <class F, class... A>
 class InPlaceTarget final : public Target {
  public:
@@ -84,8 +84,8 @@ class InPlaceTarget final : public Target {
   }
   void run_in_place(Decoder& from) override {
     // What was handed over is rebuilt beside the parent's object, which is not ours to destroy.
-    auto args = std::apply(
-        [&](A&... held) { return std::tuple<A...>{take<A>(from, held)...}; }, args_);
+    auto args =
+        std::apply([&](A&... held) { return std::tuple<A...>{take<A>(from, held)...}; }, args_);
     from.expect_end();
     if constexpr (Invocation<F, A...>::passing != Passing::none) {
       static_cast<void>(Invocation<F, A...>::call(f_, args));
@@ -176,9 +176,9 @@ class TANDEM_EXPORT ProcessCore {
   void send(int signal, const char* call);
 
   ProcessOptions options_;
-  std::string path_;      // "1:2" for the second child of the first
-  int maker_;             // pid of the process it was made in
-  int exceptions_;        // in flight when it was made
+  std::string path_;  // "1:2" for the second child of the first
+  int maker_;         // pid of the process it was made in
+  int exceptions_;    // in flight when it was made
   std::unique_ptr<Target> target_;
   std::shared_ptr<Child> child_;
   bool closed_ = false;

@@ -1,5 +1,6 @@
 /// \file
-/// Types that travel as their bytes: what must be wiped before they leave, and mended when they come.
+/// Types that travel as their bytes: what must be wiped before they leave, and mended when
+/// they come.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +13,11 @@
 
 namespace tandem::detail {
 
-/// Whether every byte of a T belongs to its value, so that none can carry something of this process's
-/// memory along.
+/// Whether every byte of a T belongs to its value, so that none can carry something of this
+/// process's memory along.
 template <class T>
-inline constexpr bool kIsDense =
-    std::has_unique_object_representations_v<T> || std::is_same_v<T, float> ||
-    std::is_same_v<T, double>;
+inline constexpr bool kIsDense = std::has_unique_object_representations_v<T> ||
+                                 std::is_same_v<T, float> || std::is_same_v<T, double>;
 
 /// Writes the value's bytes with zeros for padding. What cannot be looked into on compilers that do
 /// not help is written whole.
@@ -69,8 +69,9 @@ struct AnyBoolean<TypeList<T...>> {
   static consteval bool value() { return (contains_boolean<std::remove_cv_t<T>>() || ...); }
 };
 
-/// Makes 1 of every bool that is neither 0 nor 1, so that received bytes are a value that may be read.
-/// Bools that reflection does not find (private, more than sixteen members, bit-fields) are left.
+/// Makes 1 of every bool that is neither 0 nor 1, so that received bytes are a value that may be
+/// read. Bools that reflection does not find (private, more than sixteen members, bit-fields) are
+/// left.
 template <class T>
 void mend(T& value) noexcept {
   if constexpr (!contains_boolean<std::remove_cv_t<T>>() || std::is_const_v<T>) {

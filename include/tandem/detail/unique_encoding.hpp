@@ -46,8 +46,8 @@ consteval bool is_uniquely_encoded() {
       case Kind::set:
       case Kind::map:
         // An unordered container walks equal contents in any order.
-        return !requires { typename T::hasher; } &&
-               kAllUniquelyEncoded<typename Standard<T>::Parts, Seen...>;
+        return !requires { typename T::hasher; }
+        &&kAllUniquelyEncoded<typename Standard<T>::Parts, Seen...>;
       case Kind::aggregate:
         if constexpr (kKind<T> == Kind::aggregate) {
           return kAllUniquelyEncoded<Members<T>, T, Seen...>;
