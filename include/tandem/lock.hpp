@@ -64,9 +64,9 @@ class TANDEM_EXPORT Lock {
   void unlock();
 
   /// After `OwnerDied`: the way back into use. Waits only for other callers who are about to be
-  /// told. \returns true when the caller holds the lock, and what it protects is the caller's to
-  /// mend before it
-  ///          unlocks; false when another was first, or nobody had died
+  /// told.
+  /// \returns true when the caller holds the lock, and what it protects is the caller's to mend
+  ///          before it unlocks; false when another was first, or nobody had died
   [[nodiscard]] bool recover();
 
   /// As messages call it; the same in every process.

@@ -100,8 +100,8 @@ class RingQueue {
   [[nodiscard]] bool take_turn(Hold& hold, Deadline deadline);
   [[nodiscard]] bool next_record(shm::RecordHeader& header, Deadline deadline);
   [[nodiscard]] bool room_now(std::size_t bytes) const;
-  template <class There>
-  [[nodiscard]] bool wait(There there, os::SpinBudget& budget, os::FutexWord& parked,
+  template <class There, class Plenty>
+  [[nodiscard]] bool wait(There there, Plenty plenty, os::SpinBudget& budget, os::FutexWord& parked,
                           Deadline deadline);
   [[nodiscard]] bool wait_for_room(std::size_t bytes, Deadline deadline);
   [[nodiscard]] bool wait_for_data(Deadline deadline);
