@@ -46,9 +46,10 @@ namespace tandem {
 /// Multi-producer, multi-consumer, first in first out: items of one producer keep their order, each
 /// item reaches exactly one consumer.
 ///
-/// Unbounded (maxsize 0): `put` returns at once; what the shared ring has no room for waits in this
-/// process and a feeder thread moves it. A process that ends normally first delivers its buffer,
-/// unless `cancel_join_thread` was called; until somebody takes enough it does not end. Bounded:
+/// Unbounded (maxsize 0): `put` returns at once, or after 50 us at most where the ring is full and
+/// consumers are at work; what the shared ring has no room for waits in this process and a feeder
+/// thread moves it. A process that ends normally first delivers its buffer, unless
+/// `cancel_join_thread` was called; until somebody takes enough it does not end. Bounded:
 /// `put` waits while the queue holds maxsize items or ring_bytes bytes; larger messages stream
 /// through.
 ///

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "queue/ring_queue.hpp"
+#include "support/queue_text.hpp"
 #include "support/step_kill.hpp"
 #include "tandem/error.hpp"
 
@@ -18,27 +19,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kType = 5;
 constexpr std::size_t kDeaths = 50;
 
 struct World {
-  explicit World(const QueueOptions& options = {.ring_bytes = 4096}) : queue(options, kType) {}
+  explicit World(const QueueOptions& options = {.ring_bytes = 4096})
+      : queue(options, test::kTextType) {}
 
   bool put(const std::string& text, Deadline deadline = Deadline::after(20s)) {
-    return queue.put({kType, std::as_bytes(std::span(text)), nullptr}, deadline);
+    return test::put_text(queue, text, deadline);
   }
   std::optional<std::string> get(Deadline deadline = Deadline::after(20s)) {
-    std::string text;
-    Incoming into;
-    into.context = &text;
-    into.grow = [](Incoming& self, std::size_t size) {
-      auto& target = *static_cast<std::string*>(self.context);
-      target.resize(size);
-      return reinterpret_cast<std::byte*>(target.data());
-    };
-    if (!queue.get(into, deadline)) return std::nullopt;
-    text.resize(into.size);
-    return text;
+    return test::get_text(queue, deadline);
   }
 
   RingQueue queue;

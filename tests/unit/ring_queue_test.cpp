@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/queue_text.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/error.hpp"
 
@@ -19,25 +20,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kType = 77;
+constexpr std::uint32_t kType = test::kTextType;
 
 bool put(RingQueue& queue, const std::string& text, Deadline deadline = Deadline::never()) {
-  return queue.put({kType, std::as_bytes(std::span(text)), nullptr}, deadline);
+  return test::put_text(queue, text, deadline);
 }
-
 std::optional<std::string> get(RingQueue& queue, Deadline deadline = Deadline::never()) {
-  std::string text;
-  Incoming into;
-  into.context = &text;
-  into.grow = [](Incoming& self, std::size_t size) {
-    auto& target = *static_cast<std::string*>(self.context);
-    target.resize(size);
-    return reinterpret_cast<std::byte*>(target.data());
-  };
-  if (!queue.get(into, deadline)) return std::nullopt;
-  EXPECT_EQ(into.type, kType);
-  text.resize(into.size);
-  return text;
+  return test::get_text(queue, deadline);
 }
 
 std::string long_text(std::size_t size, char first = 'a') {
