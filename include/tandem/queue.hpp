@@ -83,7 +83,8 @@ class Queue {
   static bool remove(std::string_view name) { return detail::ByteQueue::remove(name); }
 
   /// Adds an item; waits for room where the queue is bounded (or buffer_bytes is used up).
-  /// \throws ShutDown, Closed; what encoding `value` throws, and then nothing was put
+  /// \throws ShutDown, Closed; what encoding `value` throws, and then nothing was put; Error where
+  ///   single_producer was promised and another live thread is the producer
   void put(const T& value) { (void)put_before(value, detail::Deadline::never()); }
   /// \returns whether there was room at once. \throws Error for a message that must stream, see
   /// put_for
@@ -131,7 +132,8 @@ class Queue {
 
   /// Takes the oldest item; waits for one.
   /// \throws ShutDown once the queue was shut down and is empty; Closed; DecodeError for an item
-  ///   that is no T, which is dropped
+  ///   that is no T, which is dropped; Error where single_consumer was promised and another live
+  ///   thread is the consumer
   [[nodiscard]] T get() { return *get_before(detail::Deadline::never()); }
   /// \returns nothing when the queue is empty
   [[nodiscard]] std::optional<T> try_get() { return get_before(detail::Deadline::now()); }
@@ -173,7 +175,9 @@ class Queue {
   /// Whether maxsize items wait; never of an unbounded queue.
   [[nodiscard]] bool full() const { return core_->full(); }
 
-  /// This process is done with the queue; what it has put is still delivered.
+  /// This process is done with the queue; what it has put is still delivered. A single producer or
+  /// consumer (QueueOptions) that calls it makes room for the next at once; if another thread
+  /// calls it, that thread has to end first.
   void close() { core_->close(); }
   /// Waits until what this process has put can be taken by others.
   void join_thread() { (void)core_->join_thread(detail::Deadline::never()); }

@@ -3,14 +3,45 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "os/check.hpp"
+#include "os/thread_id.hpp"
 #include "tandem/detail/fd.hpp"
 
 namespace tandem::os {
+
+namespace {
+
+// What was found out last; of a forked child it is the parent's, which the id tells.
+constinit thread_local std::uint64_t cached_task = 0;
+constinit std::atomic<std::uint64_t> cached_process{0};
+
+Task task_of(int id) {
+  return Task(std::uint64_t{static_cast<std::uint32_t>(id)} << 32 | birth_of(id).value_or(0));
+}
+
+}  // namespace
+
+Task Task::mine() {
+  const int id = ThreadId::mine().thread();
+  if (Task(cached_task).id() != id) cached_task = task_of(id).raw();
+  return Task(cached_task);
+}
+
+Task Task::of_process() {
+  Task process(cached_process.load(std::memory_order_relaxed));
+  if (process.id() != cached_process_id) {
+    process = Task(task_of(cached_process_id).raw() | kWholeProcess);
+    cached_process.store(process.raw(), std::memory_order_relaxed);
+  }
+  return process;
+}
+
+bool Task::alive() const { return id() > 0 && birth_of(id()) == static_cast<std::uint32_t>(raw_); }
 
 std::optional<std::uint32_t> birth_of(int pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/stat";

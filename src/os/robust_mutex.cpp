@@ -1,7 +1,5 @@
 #include "os/robust_mutex.hpp"
 
-#include <linux/futex.h>
-
 #include <cerrno>
 #include <ctime>
 
@@ -93,24 +91,12 @@ Acquired RobustMutex::lock(detail::Deadline deadline) {
 
 void RobustMutex::unlock() { expect_success(::pthread_mutex_unlock(&mutex_), "unlock"); }
 
-// A look that does not take the cache line from the owner, as a failing trylock does. Only a hint,
-// and only where the lock word is known: it is the kernel's robust futex, the owner's thread id in
-// the low bits.
-bool RobustMutex::looks_free() const noexcept {
-#if defined(__GLIBC__)
-  const auto word = static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
-  return (word & FUTEX_TID_MASK) == 0;
-#else
-  return true;
-#endif
-}
-
 Acquired RobustMutex::lock_slowly(detail::Deadline deadline) {
   SpinBudget budget(average_wait_ns_.load(std::memory_order_relaxed));
   const long long start = SpinBudget::now_ns();
   Acquired got = Acquired::no;
   const bool spun =
-      budget.spin([&] { return looks_free() && (got = try_lock()) != Acquired::no; }, deadline);
+      budget.spin([&] { return holder() == 0 && (got = try_lock()) != Acquired::no; }, deadline);
   if (!spun) {
     for (;;) {
       const auto slice = deadline.earlier(detail::Deadline::after(kSlice));

@@ -7,6 +7,7 @@
 // that died, and the next is told again.
 #pragma once
 
+#include <linux/futex.h>
 #include <pthread.h>
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <optional>
 #include <type_traits>
 
+#include "os/thread_id.hpp"
 #include "tandem/detail/deadline.hpp"
 
 namespace tandem::os {
@@ -40,13 +42,29 @@ class RobustMutex {
   /// \throws SystemError EPERM when checked and the caller is not the owner
   void unlock();
 
+  /// The thread that holds it, 0 when nobody does. Only a hint, unless it is the caller.
+  [[nodiscard]] pid_t holder() const noexcept;
+  /// Exact, because only the caller itself takes or releases it for the caller.
+  [[nodiscard]] bool held_by_caller() const noexcept {
+    return holder() == ThreadId::mine().thread();
+  }
+
  private:
-  [[nodiscard]] bool looks_free() const noexcept;
   [[nodiscard]] Acquired lock_slowly(detail::Deadline deadline);
 
   pthread_mutex_t mutex_;
   std::atomic<std::uint32_t> average_wait_ns_;  // written by the holder
 };
 static_assert(std::is_standard_layout_v<RobustMutex>);
+
+#if !defined(__GLIBC__)
+#error "RobustMutex::holder reads the lock word where glibc has it"
+#endif
+// The word is the kernel's robust futex: the holder's thread id and two flags. A look does not take
+// the cache line from the holder, as a failing trylock does.
+inline pid_t RobustMutex::holder() const noexcept {
+  const auto word = static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
+  return static_cast<pid_t>(word & FUTEX_TID_MASK);
+}
 
 }  // namespace tandem::os

@@ -25,6 +25,9 @@ class ThreadId {
   }
   [[nodiscard]] constexpr std::uint64_t raw() const noexcept { return raw_; }
   [[nodiscard]] constexpr pid_t process() const noexcept { return static_cast<pid_t>(raw_ >> 32); }
+  [[nodiscard]] constexpr pid_t thread() const noexcept {
+    return static_cast<pid_t>(static_cast<std::uint32_t>(raw_));
+  }
   [[nodiscard]] constexpr bool operator==(const ThreadId&) const noexcept = default;
 
  private:

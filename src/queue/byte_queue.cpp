@@ -40,7 +40,10 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
     check_not_closed("Queue::full");
     return ring_.maxsize() != 0 && ring_.items() >= ring_.maxsize();
   }
-  void close() override { closed_.store(true, std::memory_order_relaxed); }
+  void close() override {
+    closed_.store(true, std::memory_order_relaxed);
+    feeder_.resign();
+  }
   [[nodiscard]] bool join_thread(Deadline deadline) override;
   void cancel_join_thread() override { feeder_.set_joined_at_end(false); }
   void shutdown(bool immediate) override;
@@ -50,7 +53,7 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
 
   void check_type(std::uint32_t type, QueueKind kind) const { ring_.check_type(type, kind); }
   void after_fork_in_child() {
-    if (ring_.kind() == QueueKind::joinable) ring_.takers().forget_own_slot();
+    ring_.after_fork_in_child();
     feeder_.after_fork_in_child();
   }
   [[nodiscard]] Feeder& feeder() noexcept { return feeder_; }
@@ -61,6 +64,12 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
     if (closed_.load(std::memory_order_relaxed)) [[unlikely]] {
       throw Closed(concat(call, " on ", ring_.name(), ": closed in this process"));
     }
+  }
+
+  void check_usable(const char* call) {
+    if (closed_.load(std::memory_order_relaxed)) [[unlikely]]
+      feeder_.resign();  // another thread has closed it
+    check_not_closed(call);
   }
 
   RingQueue ring_;
@@ -168,7 +177,7 @@ void SharedQueue::hand_over(Encoder& to) {
 }
 
 bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
-  check_not_closed("Queue::put");
+  check_usable("Queue::put");
   if (ring_.kind() == QueueKind::simple || ring_.maxsize() != 0)
     return ring_.put(message, deadline);
   const std::size_t size = message.bytes.size();
@@ -177,11 +186,12 @@ bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
     if (ring_.room_comes_soon(size, feeder_.backlog()) && ring_.put_if_free(message)) return true;
   }
   ring_.check_open("Queue::put");
+  ring_.check_may_buffer();
   return feeder_.add(message, deadline, shared_from_this());
 }
 
 void SharedQueue::put_many(const Batch& batch) {
-  check_not_closed("Queue::put_many");
+  check_usable("Queue::put_many");
   std::span<const std::byte> records = batch.records();
   std::size_t items = batch.items();
   const bool waits = ring_.kind() == QueueKind::simple || ring_.maxsize() != 0;
@@ -194,6 +204,7 @@ void SharedQueue::put_many(const Batch& batch) {
     }
     if (moved.items == 0) {
       ring_.check_open("Queue::put_many");
+      ring_.check_may_buffer();
       (void)feeder_.add_records(records, items, Deadline::never(), shared_from_this());
       return;
     }
@@ -203,12 +214,12 @@ void SharedQueue::put_many(const Batch& batch) {
 }
 
 std::size_t SharedQueue::get_many(Batch& into, std::size_t at_most) {
-  check_not_closed("Queue::get_many");
+  check_usable("Queue::get_many");
   return ring_.get_records(into, at_most, Deadline::never());
 }
 
 bool SharedQueue::get(Incoming& into, Deadline deadline) {
-  check_not_closed("Queue::get");
+  check_usable("Queue::get");
   if (ring_.get(into, deadline)) return true;
   // What this process has put and its feeder has not moved yet is in the queue too.
   if (!deadline.is_now() || feeder_.items() == 0 || !ring_.empty()) return false;

@@ -49,6 +49,7 @@ bool Feeder::reserve(std::unique_lock<std::mutex>& lock, std::size_t bytes, Dead
 
 void Feeder::added(std::size_t bytes, std::size_t items) {
   bytes_ += bytes;
+  queue_.put_side().pass_to_process();
   backlog_.add(items);
   changed_.notify_all();
 }
@@ -87,6 +88,11 @@ bool Feeder::add_records(std::span<const std::byte> records, std::size_t items, 
   std::memcpy(at, records.data(), records.size());
   added(records.size(), items);
   return true;
+}
+
+void Feeder::resign() noexcept {
+  const std::lock_guard lock(mutex_);
+  queue_.resign();
 }
 
 void Feeder::when_moved(std::function<void()> work) {
@@ -131,6 +137,7 @@ void Feeder::run() {
     bytes_ -= block.bytes();
     // What is added meanwhile only makes them later than need be.
     if (blocks_.empty()) {
+      queue_.put_side().pass_to_thread();
       for (const auto& work : std::exchange(when_moved_, {})) work();
     }
     changed_.notify_all();

@@ -35,6 +35,8 @@ class Feeder {
   /// Adds records, which are `items` messages, as `add` does.
   [[nodiscard]] bool add_records(std::span<const std::byte> records, std::size_t items,
                                  Deadline deadline, std::shared_ptr<void> owner);
+  /// The caller, if it is the single producer or consumer of the queue, is that no more.
+  void resign() noexcept;
   /// Runs `work` once everything that was added before has been moved: here if that is so already,
   /// else on the thread.
   void when_moved(std::function<void()> work);

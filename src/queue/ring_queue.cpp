@@ -38,19 +38,42 @@ std::span<const std::byte> bytes_of(const std::uint64_t& word) {
 
 }  // namespace
 
-/// One of the two locks while it is held. Wakes both sides when it came from a dead process, which
+/// The lock of one side while it is held. Wakes both sides when it came from a dead process, which
 /// may not have got to it.
 class RingQueue::Hold {
  public:
-  Hold(RingQueue& queue, os::RobustMutex& mutex) : queue_(queue), mutex_(mutex) {}
+  Hold(RingQueue& queue, Tenure& side) : queue_(queue), side_(side) {}
   Hold(const Hold&) = delete;
   Hold& operator=(const Hold&) = delete;
   ~Hold() {
-    if (held_) mutex_.unlock();
+    if (!held_) return;
+    if (!side_.promised()) {
+      side_.release();
+      return;
+    }
+    if (puts()) queue_.header_->putting.store(0, std::memory_order_release);
+    if (!beside_) {
+      side_.leave(went_well_);
+    } else {
+      side_.release();
+    }
+    // Who waits to hear that the last put is over.
+    if (puts() && !went_well_) queue_.wake(queue_.ring_.state().reader_parked);
   }
 
-  [[nodiscard]] bool acquire(Deadline deadline) { return took(mutex_.lock(deadline)); }
-  [[nodiscard]] bool try_acquire() { return took(mutex_.try_lock()); }
+  [[nodiscard]] bool acquire(Deadline deadline) {
+    was_ours_ = side_.held();
+    return took(side_.acquire(deadline));
+  }
+  [[nodiscard]] bool try_acquire() { return acquire(Deadline::now()); }
+  /// Though the caller is not the single producer or consumer.
+  [[nodiscard]] bool acquire_beside(Deadline deadline) {
+    beside_ = true;
+    return took(side_.acquire_beside(deadline));
+  }
+  /// Without this the caller is not the single producer or consumer any more.
+  /// \param done something was put or taken; nobody becomes one by trying in vain
+  void went_well(bool done) noexcept { went_well_ = done || was_ours_; }
   /// For calls that never wait: a lock held for a moment is no reason to fail, unless `wanted`
   /// turns false.
   template <class Wanted>
@@ -64,22 +87,31 @@ class RingQueue::Hold {
   }
 
  private:
+  [[nodiscard]] bool puts() const noexcept { return &side_ == &queue_.put_side_; }
   bool took(Acquired acquired) {
     held_ = acquired != Acquired::no;
-    if (acquired == Acquired::owner_died) {
-      queue_.header_->put_lock_kept.store(0, std::memory_order_relaxed);
-      if (queue_.takers_ && &mutex_ == &queue_.header_->get_lock) {
-        queue_.takers_->settle(queue_.ring_.head());
-      }
-      os::futex_wake_all(queue_.ring_.state().reader_parked);
-      os::futex_wake_all(queue_.ring_.state().writer_parked);
+    if (acquired == Acquired::owner_died) [[unlikely]]
+      inherit();
+    if (held_ && side_.promised() && puts()) {
+      queue_.header_->putting.store(1, std::memory_order_relaxed);
+      // Before the look at the state, see no_put_is_under_way.
+      os::light_fence(queue_.ring_.state().fences_needed.load(std::memory_order_relaxed) != 0);
     }
     return held_;
   }
+  void inherit() {
+    queue_.header_->put_lock_kept.store(0, std::memory_order_relaxed);
+    if (queue_.takers_ && !puts()) queue_.takers_->settle(queue_.ring_.head());
+    os::futex_wake_all(queue_.ring_.state().reader_parked);
+    os::futex_wake_all(queue_.ring_.state().writer_parked);
+  }
 
   RingQueue& queue_;
-  os::RobustMutex& mutex_;
+  Tenure& side_;
   bool held_ = false;
+  bool beside_ = false;
+  bool was_ours_ = false;
+  bool went_well_ = false;
 };
 
 /// Tells producers that have a buffer not to wait for put_lock meanwhile.
@@ -113,7 +145,10 @@ RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind 
   header->maxsize = options.maxsize;
   header->buffer_bytes = options.buffer_bytes;
   header->id = id;
-  header->kind = static_cast<std::uint32_t>(kind);
+  header->kind = static_cast<std::uint16_t>(kind);
+  header->promises =
+      static_cast<std::uint16_t>((options.single_producer ? QueueHeader::kSingleProducer : 0) |
+                                 (options.single_consumer ? QueueHeader::kSingleConsumer : 0));
   header->domain = os::own_domain();
   header->put_lock.init(false);
   header->get_lock.init(false);
@@ -165,6 +200,27 @@ void RingQueue::map_header(shm::Segment segment) {
           ? concat("the queue named ",
                    std::string_view(header_->name, ::strnlen(header_->name, sizeof header_->name)))
           : name_of(header_->id);
+  const unsigned promises = header_->promises;
+  put_side_.attach(header_->put_lock, header_->producer, (promises & QueueHeader::kSingleProducer),
+                   {"single_producer", "put", "producer"}, name_);
+  get_side_.attach(header_->get_lock, header_->consumer, (promises & QueueHeader::kSingleConsumer),
+                   {"single_consumer", "get", "consumer"}, name_);
+}
+
+RingQueue::~RingQueue() {
+  resign();
+  Tenure::unmap(std::move(segment_), put_side_, get_side_);
+}
+
+void RingQueue::resign() noexcept {
+  put_side_.resign();
+  get_side_.resign();
+}
+
+void RingQueue::after_fork_in_child() {
+  put_side_.forget();
+  get_side_.forget();
+  if (takers_) takers_->forget_own_slot();
 }
 
 void RingQueue::check_type(std::uint32_t type, QueueKind kind) const {
@@ -293,37 +349,55 @@ bool RingQueue::put(const Outgoing& message, Deadline deadline, Backlog* from) {
   if (!fits_whole(message.bytes.size())) return put_stream(message, deadline, from);
 
   const std::size_t bytes = record_bytes(message.bytes.size());
-  Hold hold(*this, header_->put_lock);
-  if (deadline.is_now()) {
-    if (!room_now(bytes) || !hold.acquire_briefly([&] { return room_now(bytes); })) return false;
-  } else if (!hold.acquire(deadline)) {
-    return false;
+  Hold hold(*this, put_side_);
+  if (!acquire_to_put(hold, bytes, deadline, from != nullptr)) return false;
+  const bool room = wait_for_room(bytes, deadline);
+  if (room) {
+    check_open("Queue::put");
+    const Cursor tail = ring_.tail();
+    ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
+    // A stream that its writer's death broke off ends here.
+    advance_tail(tail.with_streaming(false).advanced(bytes, 1), 1, from);
   }
-  if (!wait_for_room(bytes, deadline)) return false;
-  check_open("Queue::put");
-  const Cursor tail = ring_.tail();
-  ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
-  // A stream that its writer's death broke off ends here.
-  advance_tail(tail.with_streaming(false).advanced(bytes, 1), 1, from);
-  return true;
+  hold.went_well(room);
+  return room;
+}
+
+bool RingQueue::acquire_to_put(Hold& hold, std::size_t bytes, Deadline deadline, bool as_feeder) {
+  if (as_feeder) return hold.acquire_beside(deadline);
+  if (!deadline.is_now()) return hold.acquire(deadline);
+  const auto wanted = [&] { return put_side_.promised() || room_now(bytes); };
+  return wanted() && hold.acquire_briefly(wanted);
+}
+
+void RingQueue::check_may_buffer() {
+  if (put_side_.is_mine()) return;
+  Hold hold(*this, put_side_);
+  (void)hold.acquire(Deadline::never());
+  hold.went_well(true);
 }
 
 bool RingQueue::put_if_free(const Outgoing& message) {
   check_open("Queue::put");
   const std::size_t bytes = record_bytes(message.bytes.size());
-  Hold hold(*this, header_->put_lock);
+  Hold hold(*this, put_side_);
   if (!acquire_if_free(hold, bytes)) return false;
   const Cursor tail = ring_.tail();
   ring_.write(tail, RecordKind::whole, false, message.type, message.bytes);
   advance_tail(tail.with_streaming(false).advanced(bytes, 1), 1, nullptr);
+  hold.went_well(true);
   return true;
 }
 
 // Whether put_lock is held now and there is room; never waits for one who keeps it.
 bool RingQueue::acquire_if_free(Hold& hold, std::size_t bytes) {
   const auto kept = [&] { return header_->put_lock_kept.load(std::memory_order_relaxed) != 0; };
-  if (kept() || !hold.acquire_briefly([&] { return !kept() && room_now(bytes); })) return false;
-  if (!wait_for_room(bytes, Deadline::now())) return false;
+  const auto wanted = [&] { return !kept() && (put_side_.promised() || room_now(bytes)); };
+  if (kept() || !hold.acquire_briefly(wanted)) return false;
+  if (!wait_for_room(bytes, Deadline::now())) {
+    hold.went_well(false);
+    return false;
+  }
   check_open("Queue::put");
   return true;
 }
@@ -382,18 +456,24 @@ bool RingQueue::room_comes_soon(std::size_t size, const Backlog& backlog) {
 RingQueue::Moved RingQueue::put_records(std::span<const std::byte> records, Deadline deadline,
                                         Backlog* from) {
   check_open("Queue::put");
-  Hold hold(*this, header_->put_lock);
-  if (!hold.acquire(deadline)) return {};
-  if (!wait_for_room(next_record_bytes(records), deadline)) return {};
-  check_open("Queue::put");
-  return write_records(records, from);
+  Hold hold(*this, put_side_);
+  if (!(from == nullptr ? hold.acquire(deadline) : hold.acquire_beside(deadline))) return {};
+  Moved moved;
+  if (wait_for_room(next_record_bytes(records), deadline)) {
+    check_open("Queue::put");
+    moved = write_records(records, from);
+  }
+  hold.went_well(moved.items != 0);
+  return moved;
 }
 
 RingQueue::Moved RingQueue::put_records_if_free(std::span<const std::byte> records) {
   check_open("Queue::put");
-  Hold hold(*this, header_->put_lock);
+  Hold hold(*this, put_side_);
   if (!acquire_if_free(hold, next_record_bytes(records))) return {};
-  return write_records(records, nullptr);
+  const Moved moved = write_records(records, nullptr);
+  hold.went_well(true);
+  return moved;
 }
 
 bool RingQueue::put_stream(const Outgoing& message, Deadline deadline, Backlog* from) {
@@ -403,8 +483,8 @@ bool RingQueue::put_stream(const Outgoing& message, Deadline deadline, Backlog* 
                        std::to_string(ring_.capacity()),
                        ", which takes time; use put or put_for, or a larger ring_bytes"));
   }
-  Hold hold(*this, header_->put_lock);
-  if (!hold.acquire(deadline)) return false;
+  Hold hold(*this, put_side_);
+  if (!(from == nullptr ? hold.acquire(deadline) : hold.acquire_beside(deadline))) return false;
 
   const Keep keep(*this);
   const std::uint64_t total = message.bytes.size();
@@ -421,6 +501,7 @@ bool RingQueue::put_stream(const Outgoing& message, Deadline deadline, Backlog* 
     // maxsize counts whole messages: nobody can add one while this one streams.
     if (!wait_for_room(bytes, deadline)) {
       break_off();
+      hold.went_well(false);
       return false;
     }
     if (state() != QueueState::open) {
@@ -435,13 +516,46 @@ bool RingQueue::put_stream(const Outgoing& message, Deadline deadline, Backlog* 
     prefix = {};
     kind = RecordKind::more;
   }
+  hold.went_well(true);
   return true;
 }
 
 bool RingQueue::take_turn(Hold& hold, Deadline deadline) {
   if (!deadline.is_now()) return hold.acquire(deadline);
-  const auto something = [&] { return !ring_.empty() || state() != QueueState::open; };
+  const auto something = [&] {
+    return get_side_.promised() || !ring_.empty() || state() != QueueState::open;
+  };
   return something() && hold.acquire_briefly(something);
+}
+
+// Held: get_lock, the queue is shut down, and the ring looks empty: can nothing come any more? A put
+// that saw it open may be about to publish. \returns false when that was not known in time
+bool RingQueue::no_put_is_under_way(Deadline deadline) {
+  if (deadline.is_now()) deadline = Deadline::after(kBriefHold);
+  if (!put_side_.promised()) {
+    // It holds the lock until it has published; whoever takes it after us sees the state.
+    Hold puts(*this, put_side_);
+    return puts.acquire(deadline);
+  }
+  // The single producer keeps the lock, but says when it is within a put. Either its word is seen
+  // here after the fence, or it has yet to look at the state.
+  const auto over = [&] {
+    return header_->putting.load(std::memory_order_acquire) == 0 || !ring_.empty();
+  };
+  const auto never = [] { return false; };
+  if (!os::heavy_fence()) {
+    ring_.state().fences_needed.store(1, std::memory_order_relaxed);
+    // A producer that has not read this yet is not ordered. Its store is seen long before that time.
+    (void)wait(never, never, data_spin_, ring_.state().reader_parked, Deadline::after(os::kSlice));
+  }
+  while (!over()) {
+    Hold puts(*this, put_side_);
+    if (puts.acquire_beside(Deadline::now())) return true;  // its thread has died
+    if (deadline.passed()) return false;
+    (void)wait(over, over, data_spin_, ring_.state().reader_parked,
+               deadline.earlier(Deadline::after(os::kSlice)));
+  }
+  return true;
 }
 
 // Held: get_lock. \returns false when there was no record until the deadline
@@ -451,9 +565,7 @@ bool RingQueue::next_record(RecordHeader& header, Deadline deadline) {
     if (state() == QueueState::ended) throw_shut_down("Queue::get");
     const Cursor head = ring_.head();
     if (!ring_.peek(head, header)) {
-      // Shut down and, it seems, drained: a put that began before may be about to publish.
-      Hold puts(*this, header_->put_lock);
-      if (!puts.acquire(deadline.is_now() ? Deadline::after(kBriefHold) : deadline)) return false;
+      if (!no_put_is_under_way(deadline)) return false;
       if (ring_.empty()) throw_shut_down("Queue::get");
       continue;
     }
@@ -473,8 +585,14 @@ bool RingQueue::next_record(RecordHeader& header, Deadline deadline) {
 }
 
 bool RingQueue::get(Incoming& into, Deadline deadline) {
-  Hold hold(*this, header_->get_lock);
+  Hold hold(*this, get_side_);
   if (!take_turn(hold, deadline)) return false;
+  const bool got = get_held(into, deadline);
+  hold.went_well(got);
+  return got;
+}
+
+bool RingQueue::get_held(Incoming& into, Deadline deadline) {
   RecordHeader header;
   for (;;) {
     if (!next_record(header, deadline)) return false;
@@ -501,10 +619,13 @@ bool RingQueue::get(Incoming& into, Deadline deadline) {
 }
 
 std::size_t RingQueue::get_records(Batch& into, std::size_t at_most, Deadline deadline) {
-  Hold hold(*this, header_->get_lock);
+  Hold hold(*this, get_side_);
   if (!take_turn(hold, deadline)) return 0;
   RecordHeader header;
-  if (!next_record(header, deadline) || header.kind() != RecordKind::whole) return 0;
+  if (!next_record(header, deadline) || header.kind() != RecordKind::whole) {
+    hold.went_well(false);
+    return 0;
+  }
   const Cursor head = ring_.head();
   Cursor next = head;
   std::size_t bytes = 0;
@@ -518,6 +639,7 @@ std::size_t RingQueue::get_records(Batch& into, std::size_t at_most, Deadline de
            header.kind() == RecordKind::whole);
   ring_.read_records(head, into.extend(bytes, items), bytes);
   advance_head(head, bytes, static_cast<std::uint32_t>(items));
+  hold.went_well(true);
   return items;
 }
 
@@ -525,8 +647,8 @@ std::size_t RingQueue::get_records(Batch& into, std::size_t at_most, Deadline de
 bool RingQueue::stream_broke_off(Cursor head) {
   Cursor tail = ring_.tail();
   if (tail.position() == head.position() && !tail.streaming()) return true;
-  Hold puts(*this, header_->put_lock);
-  if (!puts.try_acquire()) return false;  // the writer is at work
+  Hold puts(*this, put_side_);
+  if (!puts.acquire_beside(Deadline::now())) return false;  // the writer is at work
   tail = ring_.tail();
   if (tail.position() != head.position()) return false;  // it went on, and perhaps ended well
   if (tail.streaming()) ring_.publish(tail.with_streaming(false));

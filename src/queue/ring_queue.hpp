@@ -21,6 +21,7 @@
 #include "queue/backlog.hpp"
 #include "queue/queue_header.hpp"
 #include "queue/takers.hpp"
+#include "queue/tenure.hpp"
 #include "shm/segment.hpp"
 #include "tandem/detail/batch.hpp"
 #include "tandem/detail/byte_queue.hpp"
@@ -34,6 +35,9 @@ class RingQueue {
             std::string_view name = {});
   /// \throws DecodeError when the segment is no queue of this type, or of another user's
   RingQueue(shm::Segment segment, std::uint32_t type, QueueKind kind = QueueKind::simple);
+  RingQueue(const RingQueue&) = delete;
+  RingQueue& operator=(const RingQueue&) = delete;
+  ~RingQueue();
   /// Where a queue of that name lies.
   [[nodiscard]] static std::string path_of(std::string_view name);
 
@@ -68,6 +72,15 @@ class RingQueue {
   [[nodiscard]] bool get(Incoming& into, Deadline deadline);
   void shutdown(bool immediate);
 
+  /// The caller is not the single producer or consumer any more.
+  void resign() noexcept;
+  /// For who has a buffer: may the caller put into it? \throws Error when another is the single
+  /// producer
+  void check_may_buffer();
+  /// The side of those who put, for the buffer that takes part in it.
+  [[nodiscard]] Tenure& put_side() noexcept { return put_side_; }
+  void after_fork_in_child();
+
   /// Of a joinable queue. \throws Error of another
   [[nodiscard]] Takers& takers();
   /// Whether nothing waits and nobody holds anything.
@@ -87,7 +100,7 @@ class RingQueue {
   void check_open(const char* call) const;
 
  private:
-  class Hold;  // a lock, held
+  class Hold;  // a side's lock, held
   class Keep;  // put_lock, held for long
 
   [[nodiscard]] QueueState state() const noexcept {
@@ -95,6 +108,8 @@ class RingQueue {
   }
   static constexpr std::size_t kMostTaken = std::size_t{1} << 18;
 
+  [[nodiscard]] bool acquire_to_put(Hold& hold, std::size_t bytes, Deadline deadline,
+                                    bool as_feeder);
   [[nodiscard]] bool acquire_if_free(Hold& hold, std::size_t bytes);
   [[nodiscard]] Moved write_records(std::span<const std::byte> records, Backlog* from);
   [[nodiscard]] bool take_turn(Hold& hold, Deadline deadline);
@@ -105,9 +120,11 @@ class RingQueue {
                           Deadline deadline);
   [[nodiscard]] bool wait_for_room(std::size_t bytes, Deadline deadline);
   [[nodiscard]] bool wait_for_data(Deadline deadline);
+  [[nodiscard]] bool get_held(Incoming& into, Deadline deadline);
   [[nodiscard]] bool put_stream(const Outgoing& message, Deadline deadline, Backlog* from);
   [[nodiscard]] bool get_stream(Incoming& into, shm::RecordHeader first);
   [[nodiscard]] bool stream_broke_off(shm::Cursor head);
+  [[nodiscard]] bool no_put_is_under_way(Deadline deadline);
   void advance_tail(shm::Cursor tail, std::size_t items, Backlog* from);
   void advance_head(shm::Cursor from, std::size_t bytes, std::uint32_t items);
   void skip(shm::RecordHeader header);
@@ -128,6 +145,8 @@ class RingQueue {
   std::atomic<std::uint64_t> head_at_last_wait_{0};  // of room_comes_soon
   std::string name_;                                 // for messages
   bool named_ = false;
+  Tenure put_side_;
+  Tenure get_side_;
   os::SpinBudget room_spin_;  // guarded by put_lock
   os::SpinBudget data_spin_;  // guarded by get_lock
 };

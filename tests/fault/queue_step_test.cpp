@@ -170,6 +170,90 @@ TEST(QueueStepTest, RecoveryOfAGet) {
       });
 }
 
+const QueueOptions kSingle{.ring_bytes = 4096, .single_producer = true, .single_consumer = true};
+
+TEST(QueueStepTest, PutOfASingleProducer) {
+  test::for_each_step(
+      kDeaths,
+      [] {
+        auto world = std::make_unique<World>(kSingle);
+        EXPECT_TRUE(world->put("first"));
+        world->queue.resign();
+        return world;
+      },
+      [](World& world) {
+        (void)world.put("second");  // becomes the producer
+        (void)world.put("third");   // is the producer
+      },
+      [](World& world) {
+        const List found = drain(world);
+        EXPECT_TRUE(found == List{"first"} || found == (List{"first", "second"}) ||
+                    found == (List{"first", "second", "third"}))
+            << testing::PrintToString(found);
+      });
+}
+
+TEST(QueueStepTest, GetOfASingleConsumer) {
+  test::for_each_step(
+      kDeaths,
+      [] {
+        auto world = std::make_unique<World>(kSingle);
+        for (const char* text : {"first", "second", "third"}) EXPECT_TRUE(world->put(text));
+        return world;
+      },
+      [](World& world) {
+        (void)world.get();
+        (void)world.get();
+      },
+      [](World& world) {
+        const List found = drain(world);
+        EXPECT_TRUE(found == (List{"first", "second", "third"}) ||
+                    found == (List{"second", "third"}) || found == List{"third"})
+            << testing::PrintToString(found);
+      });
+}
+
+TEST(QueueStepTest, TakingOverFromASingleProducer) {
+  test::for_each_step(
+      kDeaths / 4,
+      [] {
+        auto world = std::make_unique<World>(kSingle);
+        EXPECT_TRUE(world->put("first"));
+        world->queue.resign();
+        test::SteppedChild dies([&] { (void)world->put(letters(3'000)); });
+        EXPECT_TRUE(dies.step(3'500));
+        dies.kill();
+        return world;
+      },
+      [](World& world) {
+        (void)world.put("second");
+        world.queue.resign();
+      },
+      [](World& world) {
+        const List found = drain(world);
+        EXPECT_TRUE(found == List{"first"} || found == (List{"first", "second"}))
+            << testing::PrintToString(found);
+      });
+}
+
+TEST(QueueStepTest, ShutdownOfASingleProducersQueue) {
+  test::for_each_step(
+      kDeaths, [] { return std::make_unique<World>(kSingle); },
+      [](World& world) {
+        (void)world.put("first");
+        world.queue.shutdown(false);
+      },
+      [](World& world) {
+        world.queue.shutdown(false);
+        try {
+          EXPECT_EQ(world.get(), "first");
+          (void)world.get();
+          ADD_FAILURE() << "it does not end";
+        } catch (const ShutDown&) {
+        }
+      });
+}
+
 TEST(QueueStepTest, Shutdown) {
   test::for_each_step(
       kDeaths,

@@ -21,8 +21,10 @@ struct QueueOptions {
   std::size_t ring_bytes =
       1 << 20;  ///< bytes of shared memory for waiting items, rounded up to a power of two
   std::size_t buffer_bytes = 0;  ///< bytes this process's feeder may hold; 0 = no limit
-  bool single_producer = false;  ///< promise: one thread puts
-  bool single_consumer = false;  ///< promise: one thread gets
+  /// Promise: one thread puts. It keeps a lock that others take for each item, so that nobody else
+  /// can put until it has ended or closed the queue; then the next one takes over.
+  bool single_producer = false;
+  bool single_consumer = false;  ///< the same of get
 };
 
 namespace detail {
