@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kDeaths = 50;
+constexpr std::size_t kDeaths = 30;
 
 struct World {
   explicit World(const QueueOptions& options = {.ring_bytes = 4096})

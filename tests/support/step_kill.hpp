@@ -4,12 +4,15 @@
 //     for_each_step([] { return World(); },                // made afresh for each death
 //                   [](World& world) { world.put(); },     // in a child, stepped by ptrace, killed
 //                   [](World& world) { ... EXPECT ... });  // what the survivor finds
+//
+// An instruction that repeats itself (the string moves that memcpy is made of) counts as one.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -31,44 +34,61 @@ class SteppedChild {
   void kill();
 
  private:
+  void step_once();
+
   pid_t pid_;
+  int status_ = 0;  // of the last stop
 };
 
 /// Instructions between two deaths: TANDEM_STEP, else such that about `deaths` are tried; 1 tries
 /// all.
 [[nodiscard]] std::size_t stride(std::size_t instructions, std::size_t deaths);
 
-/// How many instructions the operation takes in a child.
-[[nodiscard]] std::size_t count_steps(const std::function<void()>& operation);
-
 /// Whether a test should go on: not after the first failure, whose step is then in the trace.
 [[nodiscard]] bool failed();
 void report_steps(std::size_t instructions, std::size_t deaths);
 
-/// \param deaths about how many kill points to try, evenly spread from a random one on;
-///   TANDEM_STEP=1 tries every one
-template <class Make, class Operation, class Check>
-void for_each_step(std::size_t deaths, Make make, Operation operation, Check check) {
+/// Where to kill: at about so many points, evenly spread from a random one on.
+struct Deaths {
+  // Implicit, because most tests say no more than the number.
+  Deaths(std::size_t number, std::size_t within_steps = SIZE_MAX)  // NOLINT
+      : about(number), within(within_steps) {}
+  std::size_t about;
+  std::size_t within;  // what comes after so many instructions concerns nobody else
+};
+
+/// TANDEM_STEP=1 kills after every instruction.
+/// \param begin what the survivor does once the child exists, before it takes its first step: lets
+///   go of what is now the child's alone, starts threads that work against it
+template <class Make, class Operation, class Check, class Begin>
+void for_each_step(Deaths deaths, Make make, Operation operation, Check check, Begin begin) {
   std::size_t instructions = 0;
   {
     auto world = make();
-    instructions = count_steps([&] { operation(*world); });
+    SteppedChild child([&] { operation(*world); });
+    begin(*world);
+    while (instructions < deaths.within && child.step(1)) ++instructions;
   }
-  const std::size_t by = stride(instructions, deaths);
+  const std::size_t by = stride(instructions, deaths.about);
   std::size_t tried = 0;
   // A wait may take another path than the counted one: go on until the operation ends by itself.
   for (std::size_t step = seed() % by;; step += by) {
     auto world = make();
     SteppedChild child([&] { operation(*world); });
+    begin(*world);
     const bool died_within = child.step(step);
     child.kill();
     SCOPED_TRACE("killed after " + std::to_string(step) + " instructions");
     check(*world);
     if (failed()) return;
     ++tried;
-    if (!died_within) break;
+    if (!died_within || step > deaths.within) break;
   }
   report_steps(instructions, tried);
+}
+template <class Make, class Operation, class Check>
+void for_each_step(Deaths deaths, Make make, Operation operation, Check check) {
+  for_each_step(deaths, make, operation, check, [](auto&) {});
 }
 
 }  // namespace tandem::test
