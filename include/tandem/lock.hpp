@@ -76,6 +76,8 @@ class TANDEM_EXPORT Lock {
   [[nodiscard]] static Lock detail_decode(detail::Decoder& from);
 
  private:
+  friend class Condition;
+
   explicit Lock(std::shared_ptr<detail::LockCore> core) noexcept;
 
   std::shared_ptr<detail::LockCore> core_;

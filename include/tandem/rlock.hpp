@@ -54,6 +54,8 @@ class TANDEM_EXPORT RLock {
   [[nodiscard]] static RLock detail_decode(detail::Decoder& from);
 
  private:
+  friend class Condition;
+
   explicit RLock(std::shared_ptr<detail::LockCore> core) noexcept;
 
   std::shared_ptr<detail::LockCore> core_;

@@ -48,8 +48,11 @@ class RobustMutex {
   [[nodiscard]] bool held_by_caller() const noexcept {
     return holder() == ThreadId::mine().thread();
   }
+  /// Whether its holder has died and nobody has taken it since. A look, no system call.
+  [[nodiscard]] bool holder_died() const noexcept { return (word() & FUTEX_OWNER_DIED) != 0; }
 
  private:
+  [[nodiscard]] unsigned word() const noexcept;
   [[nodiscard]] Acquired lock_slowly(detail::Deadline deadline);
 
   pthread_mutex_t mutex_;
@@ -60,11 +63,14 @@ static_assert(std::is_standard_layout_v<RobustMutex>);
 #if !defined(__GLIBC__)
 #error "RobustMutex::holder reads the lock word where glibc has it"
 #endif
-// The word is the kernel's robust futex: the holder's thread id and two flags. A look does not take
-// the cache line from the holder, as a failing trylock does.
+// The word is the kernel's robust futex: the holder's thread id and two flags, one of which the
+// kernel sets when that thread ends. A look does not take the cache line from the holder, as a
+// failing trylock does.
+inline unsigned RobustMutex::word() const noexcept {
+  return static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
+}
 inline pid_t RobustMutex::holder() const noexcept {
-  const auto word = static_cast<unsigned>(__atomic_load_n(&mutex_.__data.__lock, __ATOMIC_RELAXED));
-  return static_cast<pid_t>(word & FUTEX_TID_MASK);
+  return static_cast<pid_t>(word() & FUTEX_TID_MASK);
 }
 
 }  // namespace tandem::os

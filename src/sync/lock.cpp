@@ -116,6 +116,23 @@ class SharedLock final : public detail::LockCore {
 
   const std::string& name() const noexcept override { return object_.name(); }
 
+  std::uint32_t unlock_wholly(const char* call) override {
+    if (owner() != ThreadId::mine()) fail(EPERM, call);
+    const std::uint32_t times = object_->again + 1;
+    object_->again = 0;
+    unlock(call);
+    return times;
+  }
+
+  void lock_again(std::uint32_t times, const char* call) override {
+    (void)lock(Deadline::never(), call);
+    object_->again = times - 1;
+  }
+
+  bool owner_died() const noexcept override {
+    return object_->died.load(std::memory_order_relaxed) != 0 || object_->mutex.holder_died();
+  }
+
  private:
   Acquired acquire(Deadline deadline, const char* call) {
     try {

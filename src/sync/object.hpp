@@ -16,7 +16,15 @@
 
 namespace tandem::sync {
 
-enum class Kind : std::uint32_t { lock = 1, recursive_lock, semaphore, condition, event, barrier };
+enum class Kind : std::uint32_t {
+  lock = 1,
+  recursive_lock,
+  semaphore,
+  condition,
+  event,
+  barrier,
+  bounded_semaphore,
+};
 
 struct Header {
   static constexpr std::uint32_t kMagic = 0x6d646e74;  // "tndm"
@@ -40,8 +48,10 @@ class Object {
 
  public:
   /// \param what "lock", for messages
-  [[nodiscard]] static Object create(Kind kind, const char* what) {
-    auto segment = shm::Segment::create(detail::concat("tandem-", what), sizeof(State));
+  /// \param more_bytes zero-filled, right behind the State
+  [[nodiscard]] static Object create(Kind kind, const char* what, std::size_t more_bytes = 0) {
+    auto segment =
+        shm::Segment::create(detail::concat("tandem-", what), sizeof(State) + more_bytes);
     auto* const state = new (segment.data()) State{};
     state->header.kind = kind;
     return Object(std::move(segment), what);
@@ -56,6 +66,8 @@ class Object {
   [[nodiscard]] State& operator*() const noexcept { return *get(); }
   [[nodiscard]] State* operator->() const noexcept { return get(); }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// Bytes behind the State.
+  [[nodiscard]] std::size_t more_bytes() const noexcept { return segment_.size() - sizeof(State); }
   [[nodiscard]] const detail::Fd& fd() const noexcept { return segment_.fd(); }
   /// Keeps the mapping for as long as the process lives.
   void keep_mapped() { shm::Segment::keep_mapped(std::move(segment_)); }

@@ -37,16 +37,16 @@ template <class T, std::size_t... I>
   return requires { T{AnyMember{I}...}; };
 }
 
-template <class T, std::size_t N = 0, std::size_t Found = 0>
+template <class T, std::size_t N = 0, std::size_t Found = 0, bool Started = false>
 [[nodiscard]] consteval std::size_t count_initialisers() {
-  // A struct with a member that AnyMember cannot become takes n and n + 2 of them, say; the longest
-  // run from the start is what counts.
+  // A struct with a member that AnyMember cannot become takes n and n + 2 of them, say; the first
+  // run is what counts. It starts behind the last member without default.
   if constexpr (N > kMostInitialisers) {
     return N;
   } else if constexpr (takes_initialisers<T>(std::make_index_sequence<N>{})) {
-    return count_initialisers<T, N + 1, N>();
-  } else if constexpr (N <= 1) {
-    return count_initialisers<T, N + 1, Found>();  // a first member without default: {} is refused
+    return count_initialisers<T, N + 1, N, true>();
+  } else if constexpr (!Started && N <= kMostMembers) {
+    return count_initialisers<T, N + 1>();
   } else {
     return Found;
   }

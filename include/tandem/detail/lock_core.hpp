@@ -3,6 +3,7 @@
 /// it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -40,6 +41,16 @@ class TANDEM_EXPORT LockCore {
   ///   is to be recovered
   [[nodiscard]] virtual bool recover(const char* call) = 0;
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
+
+  // What Condition needs.
+
+  /// Unlocks it as often as it was locked. \returns how often that was
+  /// \throws SystemError EPERM when the caller does not hold it
+  [[nodiscard]] virtual std::uint32_t unlock_wholly(const char* call) = 0;
+  /// Waits until it is held as before unlock_wholly. \throws OwnerDied not held
+  virtual void lock_again(std::uint32_t times, const char* call) = 0;
+  /// Whether a holder died and nobody has recovered yet. A hint, and cheap.
+  [[nodiscard]] virtual bool owner_died() const noexcept = 0;
 };
 
 }  // namespace tandem::detail
