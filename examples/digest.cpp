@@ -14,16 +14,24 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <exception>
+#include <functional>
 #include <iomanip>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -73,10 +81,12 @@ class Reader {
 
   // A trip to the manager for each file would cost more than the small ones do.
   void merge() {
+    auto trip = totals_.batch();
     for (const auto& [extension, sum] : sums_) {
-      totals_.insert(extension, {});
-      totals_.apply(extension, add, sum);
+      trip.insert(extension, {});
+      trip.apply(extension, add, sum);
     }
+    trip.run();
     sums_.clear();
     unmerged_ = 0;
   }
@@ -142,19 +152,94 @@ unsigned char kind_of(const dirent& entry, const std::string& path) {
   return static_cast<unsigned char>(IFTODT(status.st_mode));
 }
 
-std::vector<std::string> files_below(const std::string& root) {
-  std::vector<std::string> files;
-  std::vector<std::string> directories{root};
-  while (!directories.empty()) {
-    const std::string directory = std::move(directories.back());
-    directories.pop_back();
-    const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(directory.c_str()), closedir);
+/// Finds the regular files below a directory, in a thread of its own, while the pool starts and is at
+/// work on those found first. An input range, to be read once.
+class Walk {
+ public:
+  explicit Walk(std::string root)
+      : thread_([this, root = std::move(root)](const std::stop_token& stop) { walk(root, stop); }) {
+  }
+
+  class iterator {
+   public:
+    using value_type = std::string;
+    using difference_type = std::ptrdiff_t;
+    explicit iterator(Walk& walk) : walk_(&walk) { ++*this; }
+    const std::string& operator*() const { return walk_->taken_[walk_->position_]; }
+    iterator& operator++() {
+      walk_->advance();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const {
+      return walk_->position_ == walk_->taken_.size();
+    }
+
+   private:
+    Walk* walk_;
+  };
+  iterator begin() { return iterator(*this); }
+  std::default_sentinel_t end() const { return {}; }
+
+  /// How many files there are; nothing until all are found.
+  std::optional<std::size_t> total() const {
+    const std::lock_guard lock(mutex_);
+    return ended_ ? std::optional(count_) : std::nullopt;
+  }
+  /// About directories that could not be read. To be called when all is read.
+  const std::vector<std::string>& complaints() const { return complaints_; }
+
+ private:
+  void advance() {
+    if (++position_ < taken_.size()) return;
+    std::unique_lock lock(mutex_);
+    more_.wait(lock, [this] { return ended_ || !found_.empty(); });
+    taken_ = std::exchange(found_, {});
+    position_ = 0;
+    if (taken_.empty() && error_ != nullptr) std::rethrow_exception(error_);
+  }
+
+  void walk(const std::string& root, const std::stop_token& stop) {
+    std::exception_ptr error;
+    try {
+      std::vector<std::string> directories{root};
+      while (!directories.empty() && !stop.stop_requested()) {
+        const std::string directory = std::move(directories.back());
+        directories.pop_back();
+        hand_over(files_in(directory, directories));
+      }
+    } catch (...) {  // no memory: thrown where the names are read
+      error = std::current_exception();
+    }
+    const std::lock_guard lock(mutex_);
+    error_ = error;
+    ended_ = true;
+    more_.notify_one();
+  }
+
+  void hand_over(std::vector<std::string> files) {
+    if (files.empty()) return;
+    const std::lock_guard lock(mutex_);
+    count_ += files.size();
+    if (found_.empty()) {
+      found_ = std::move(files);
+      more_.notify_one();
+    } else {
+      std::move(files.begin(), files.end(), std::back_inserter(found_));
+    }
+  }
+
+  std::vector<std::string> files_in(const std::string& directory,
+                                    std::vector<std::string>& directories) {
+    std::vector<std::string> files;
+    const auto known = static_cast<std::ptrdiff_t>(directories.size());
     const auto refused = [&] {
-      complain(directory + ": " + std::generic_category().message(errno));
+      complaints_.push_back(directory + ": " + std::generic_category().message(errno));
     };
+    const std::unique_ptr<DIR, int (*)(DIR*)> entries(opendir(directory.c_str()), closedir);
     if (entries == nullptr) {
       refused();
-      continue;
+      return files;
     }
     const dirent* entry = nullptr;
     while (errno = 0, (entry = readdir(entries.get())) != nullptr) {
@@ -173,11 +258,27 @@ std::vector<std::string> files_below(const std::string& root) {
       }
     }
     if (errno != 0) refused();
+    // Nearly the order of the output, which is sorted the sooner.
+    std::sort(files.begin(), files.end());
+    std::sort(directories.begin() + known, directories.end(), std::greater<>());
+    return files;
   }
-  return files;
-}
 
-std::vector<Line> digest_all(const std::string& root, std::size_t processes, Totals totals) {
+  // The reader's own.
+  std::vector<std::string> taken_;
+  std::size_t position_ = static_cast<std::size_t>(-1);  // in front of the first
+
+  std::vector<std::string> complaints_;  // the thread's until it has ended
+  mutable std::mutex mutex_;             // guards the rest
+  std::condition_variable more_;
+  std::vector<std::string> found_;
+  std::size_t count_ = 0;
+  bool ended_ = false;
+  std::exception_ptr error_;
+  std::jthread thread_;  // the last: ends before the others do
+};
+
+std::vector<Line> digest_all(Walk& files, std::size_t processes, const Totals& totals) {
   Complaints complaints;
   std::vector<std::string> said;  // kept until the progress bar is gone
   std::vector<Line> lines;
@@ -189,17 +290,18 @@ std::vector<Line> digest_all(const std::string& root, std::size_t processes, Tot
     }
   };
 
+  std::optional<tandem::Pool> pool;
   if (processes == 0) {
     begin(complaints, totals);
-    for (const std::string& file : files_below(root)) take(digest(file));
+    for (const std::string& file : files) take(digest(file));
     end();
   } else {
-    tandem::Pool pool({.processes = processes,
-                       .initializer = tandem::call(begin, complaints, totals),
-                       .finalizer = tandem::call(end)});
-    const std::vector<std::string> files = files_below(root);  // while the workers start
-    auto stream = pool.with({.window = 1024, .progress = {.enabled = true, .label = "digest"}})
-                      .imap_unordered(digest, files);
+    pool.emplace(tandem::PoolOptions{.processes = processes,
+                                     .initializer = tandem::call(begin, complaints, totals),
+                                     .finalizer = tandem::call(end)});
+    const tandem::ProgressOptions progress{
+        .enabled = true, .label = "digest", .total = [&files] { return files.total(); }};
+    auto stream = pool->with({.window = 1024, .progress = progress}).imap_unordered(digest, files);
     while (!stream.ended()) {
       try {
         if (std::optional<Line> line = stream.next()) take(*std::move(line));
@@ -207,16 +309,17 @@ std::vector<Line> digest_all(const std::string& root, std::size_t processes, Tot
         said.push_back(death.what());
       }
     }
-  }  // the pool's workers have ended, and run their finalizers
+    pool->close();  // the workers end, and run their finalizers, while the lines are sorted
+  }
 
+  for (const std::string& text : files.complaints()) complain(text);
   for (const std::string& text : said) complain(text);
   std::sort(lines.begin(), lines.end());
   return lines;
 }
 
-// Names may have line ends in them.
-std::string escaped(const std::string& name) {
-  if (name.find_first_of("\\\n\r") == std::string::npos) return name;
+// Names may have line ends in them. As in sha256sum's output.
+std::string escaped(std::string_view name) {
   std::string text;
   for (char c : name) {
     switch (c) {
@@ -236,17 +339,26 @@ std::string escaped(const std::string& name) {
   return text;
 }
 
+bool needs_escapes(std::string_view name) {
+  const auto has = [name](char c) { return name.find(c) != std::string_view::npos; };
+  return has('\\') || has('\n') || has('\r');
+}
+
 void print(const std::vector<Line>& lines) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
   std::string text;
   text.reserve(lines.size() * 160);
   for (const auto& [path, hash] : lines) {
-    const std::string name = escaped(path);
-    if (name != path) text += '\\';  // as sha256sum: there are escapes in this line's name
+    std::array<char, 2 * std::tuple_size_v<Sha256>> digits;
+    char* digit = digits.data();
     for (unsigned char byte : *hash) {
-      text += "0123456789abcdef"[byte >> 4];
-      text += "0123456789abcdef"[byte & 15];
+      *digit++ = kHex[byte >> 4];
+      *digit++ = kHex[byte & 15];
     }
-    text += "  " + name + '\n';
+    const bool escapes = needs_escapes(path);
+    if (escapes) text += '\\';  // says that this line's name has some
+    text.append(digits.data(), digits.size()).append("  ");
+    text.append(escapes ? escaped(path) : path).append("\n");
   }
   errno = 0;
   std::cout << text << std::flush;
@@ -290,9 +402,10 @@ int main(int argc, char** argv) {
   if (arguments.end() - argument != 1) usage();
 
   try {
+    Walk files{std::string(*argument)};
     tandem::Manager manager;
     const Totals totals = manager.dict<std::string, Sum>();
-    const std::vector<Line> lines = digest_all(std::string(*argument), processes, totals);
+    const std::vector<Line> lines = digest_all(files, processes, totals);
     print(lines);
     print_largest(totals, lines.size());
   } catch (const std::exception& error) {

@@ -15,8 +15,18 @@
 #include <utility>
 
 #include "tandem/detail/manager_batch.hpp"
+#include "tandem/detail/manager_thunks.hpp"
 
 namespace tandem {
+
+namespace detail {
+/// What an apply of a batch returned.
+template <class R>
+R applied(BatchStep& step) {
+  ManagerReply& reply = step.found();
+  if constexpr (!std::is_void_v<R>) return reply.template value<R>();
+}
+}  // namespace detail
 
 /// Collects steps on one dictionary; `run` has the server do them, in this order and with nobody's
 /// steps between them. A step that fails does not undo the others and does not stop those after it.
@@ -54,12 +64,22 @@ class DictBatch {
   Later<V> fetch_add(const K& k, std::type_identity_t<V> n) requires detail::Addable<V> {
     detail::ManagerRequest request(batch_.object(), Op::dict_fetch_add, "DictProxy::fetch_add");
     request.key(k).raw(detail::number_type<V>()).raw(n);
-    return {batch_.add(request, "DictProxy::fetch_add"),
+    return {batch_.add_needing(request, "DictProxy::fetch_add"),
             [](Step& s) { return s.found().template raw<V>(); }};
+  }
+  /// Runs `f(V&, args...)` in the server, as DictProxy::apply does.
+  template <class F, class... A>
+  requires SendableCall<F, V&, A...> && std::is_invocable_v<F&, V&, detail::Argument<A>...>
+  auto apply(const K& k, F f, A&&... args) {
+    detail::ManagerRequest request(batch_.object(), Op::dict_apply, "DictProxy::apply");
+    detail::add_apply<V>(request.key(k), f, args...);
+    return Later<detail::Applied<V, F, A...>>(batch_.add_needing(request, "DictProxy::apply"),
+                                              detail::applied<detail::Applied<V, F, A...>>);
   }
 
   /// One trip. \throws EndOfFile when the server is gone: the steps may have been done or not; then
-  /// what the first step threw whose result nobody holds
+  /// what the first step threw whose result nobody holds, std::out_of_range for a fetch_add or apply
+  /// that found no such key
   void run() { batch_.run("DictBatch::run"); }
 
  private:
@@ -116,8 +136,17 @@ class ListBatch {
   Later<T> fetch_add(std::size_t i, std::type_identity_t<T> n) requires detail::Addable<T> {
     detail::ManagerRequest request(batch_.object(), Op::list_fetch_add, "ListProxy::fetch_add");
     request.raw(std::uint64_t{i}).raw(detail::number_type<T>()).raw(n);
-    return {batch_.add(request, "ListProxy::fetch_add"),
+    return {batch_.add_needing(request, "ListProxy::fetch_add"),
             [](Step& s) { return s.found().template raw<T>(); }};
+  }
+  /// Runs `f(T&, args...)` in the server, as ListProxy::apply does.
+  template <class F, class... A>
+  requires SendableCall<F, T&, A...> && std::is_invocable_v<F&, T&, detail::Argument<A>...>
+  auto apply(std::size_t i, F f, A&&... args) {
+    detail::ManagerRequest request(batch_.object(), Op::list_apply, "ListProxy::apply");
+    detail::add_apply<T>(request.raw(std::uint64_t{i}), f, args...);
+    return Later<detail::Applied<T, F, A...>>(batch_.add_needing(request, "ListProxy::apply"),
+                                              detail::applied<detail::Applied<T, F, A...>>);
   }
 
   /// As DictBatch::run.

@@ -186,17 +186,10 @@ class DictProxy {
   template <class F, class... A>
   requires SendableCall<F, V&, A...> && std::is_invocable_v<F&, V&, detail::Argument<A>...>
   auto apply(const K& k, F f, A&&... args) const {
-    using Result = std::remove_cvref_t<std::invoke_result_t<F&, V&, detail::Argument<A>...>>;
-    constexpr auto* kThunk = &detail::apply_thunk<V, F, detail::Argument<A>...>;
-    Reply reply = found("DictProxy::apply",
-                        Request(object_, Op::dict_apply, "DictProxy::apply")
-                            .key(k)
-                            .raw(detail::thunk_key<detail::ApplyThunk, kThunk>())
-                            .bytes([&](detail::Encoder& to) {
-                              detail::encode_callable<F>(to, f);
-                              (detail::encode_argument<detail::Argument<A>>(to, args), ...);
-                            })
-                            .send());
+    using Result = detail::Applied<V, F, A...>;
+    Request request(object_, Op::dict_apply, "DictProxy::apply");
+    Reply reply =
+        found("DictProxy::apply", detail::add_apply<V>(request.key(k), f, args...).send());
     if constexpr (!std::is_void_v<Result>) return reply.template value<Result>();
   }
 

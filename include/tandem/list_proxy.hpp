@@ -163,17 +163,10 @@ class ListProxy {
   template <class F, class... A>
   requires SendableCall<F, T&, A...> && std::is_invocable_v<F&, T&, detail::Argument<A>...>
   auto apply(std::size_t i, F f, A&&... args) const {
-    using Result = std::remove_cvref_t<std::invoke_result_t<F&, T&, detail::Argument<A>...>>;
-    constexpr auto* kThunk = &detail::apply_thunk<T, F, detail::Argument<A>...>;
-    Reply reply = found("ListProxy::apply", i,
-                        Request(object_, Op::list_apply, "ListProxy::apply")
-                            .raw(std::uint64_t{i})
-                            .raw(detail::thunk_key<detail::ApplyThunk, kThunk>())
-                            .bytes([&](detail::Encoder& to) {
-                              detail::encode_callable<F>(to, f);
-                              (detail::encode_argument<detail::Argument<A>>(to, args), ...);
-                            })
-                            .send());
+    using Result = detail::Applied<T, F, A...>;
+    Request request(object_, Op::list_apply, "ListProxy::apply");
+    request.raw(std::uint64_t{i});
+    Reply reply = found("ListProxy::apply", i, detail::add_apply<T>(request, f, args...).send());
     if constexpr (!std::is_void_v<Result>) return reply.template value<Result>();
   }
 

@@ -152,7 +152,8 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
   /// The same calls under these options.
   [[nodiscard]] With with(TaskOptions options);
 
-  /// No further calls are taken: they throw Closed. What was submitted goes on.
+  /// No further calls are taken: they throw Closed. What was submitted goes on; where nothing is
+  /// left to do, the workers end at once, without a `join`.
   void close();
   /// Kills the workers. What has no outcome yet ends with Cancelled.
   void terminate();

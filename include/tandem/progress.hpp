@@ -4,6 +4,9 @@
 ///     pool.with({.progress = {.enabled = true, .label = "resize"}}).map(resize, files);
 #pragma once
 
+#include <cstddef>
+#include <functional>
+#include <optional>
 #include <string>
 
 namespace tandem {
@@ -13,10 +16,14 @@ namespace tandem {
 ///
 ///     resize  640/1000  64%  212/s  ETA 0:02  3 failed
 ///
-/// Where the input does not know its length, share and ETA are left out.
+/// Where neither the input nor `total` knows how many elements there are, share and ETA are left out.
 struct ProgressOptions {
   bool enabled = false;
   std::string label = {};
+  /// How many elements there will be, for an input that does not know its length; nothing: not known
+  /// yet. Asked before a line is written, until it is known, by whichever thread of the pool's program
+  /// takes in the results. Must not call the pool.
+  std::function<std::optional<std::size_t>()> total = {};
 };
 
 }  // namespace tandem

@@ -51,6 +51,13 @@ std::shared_ptr<BatchStep> ManagerBatch::add(const ManagerRequest& request, std:
   return step;
 }
 
+std::shared_ptr<BatchStep> ManagerBatch::add_needing(const ManagerRequest& request,
+                                                     std::string_view call) {
+  auto step = add(request, call);
+  step->needs_ = true;
+  return step;
+}
+
 void ManagerBatch::run(std::string_view call) {
   if (steps_.empty()) return;
   struct Empty {
@@ -69,7 +76,7 @@ void ManagerBatch::run(std::string_view call) {
     step->reply_.reset(new ManagerReply(client_, std::move(copy)));
     if (first != nullptr || step.use_count() > 1) continue;
     try {
-      step->reply_->rethrow();
+      static_cast<void>(step->needs_ ? step->found() : step->reply());
     } catch (...) {
       first = std::current_exception();  // the others have their results first
     }

@@ -2,6 +2,7 @@
 // given to another.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 
@@ -33,5 +34,9 @@ class Task {
 
   std::uint64_t raw_ = 0;
 };
+
+/// Grows when this process learns of an end: of another process, or of a channel's end closed here.
+/// Who remembers that a peer was there a moment ago looks again when this has changed.
+inline constinit std::atomic<std::uint64_t> ends_seen{0};
 
 }  // namespace tandem::os

@@ -10,6 +10,7 @@
 
 #include "base/text.hpp"
 #include "os/check.hpp"
+#include "os/liveness.hpp"
 #include "os/poll.hpp"
 
 namespace tandem::os {
@@ -61,11 +62,13 @@ std::optional<int> reap(const detail::Fd& pidfd) {
   });
   if (result == 0) {
     if (ended.si_pid == 0) return std::nullopt;
+    ends_seen.fetch_add(1, std::memory_order_release);
     return ended.si_code == CLD_EXITED ? ended.si_status : -ended.si_status;
   }
   if (errno != ECHILD) throw_last_error("look whether a process has ended");
   // Not a child of this process, or reaped by somebody else.
   if (!wait_readable(pidfd.get(), detail::Deadline::now())) return std::nullopt;
+  ends_seen.fetch_add(1, std::memory_order_release);
   return remembered_exit(pidfd);
 }
 

@@ -17,7 +17,7 @@ namespace {
 // that is busy, and must not wait long behind a task while another worker has nothing to do.
 constexpr std::size_t kAheadBytes = std::size_t{24} << 10;
 constexpr std::size_t kAheadChunks = 64;
-constexpr long long kAhead_ns = 1'000'000;
+constexpr long long kAhead_ns = 2'000'000;
 constexpr double kLongTask_ns = 1e6;
 // What has never been measured may take long.
 constexpr long long kUnknown_ns = 1'000'000;

@@ -28,8 +28,8 @@ std::string how_it_ended(int exit_code) {
 }  // namespace
 
 std::size_t Dispatcher::wanted() const noexcept {
-  if (broken_ != nullptr || terminated_ || (joining_ && unfinished_ == 0)) return 0;
-  return seats_.size();
+  const bool idle = unfinished_ == 0 && (joining_ || (closed_ && open_.empty()));
+  return broken_ != nullptr || terminated_ || idle ? 0 : seats_.size();
 }
 
 bool Dispatcher::vacant() const noexcept {

@@ -112,8 +112,14 @@ bool Dispatcher::on_background_thread() const noexcept {
 }
 
 void Dispatcher::close() {
-  const Lock lock(mutex_);
+  Lock lock(mutex_);
   closed_ = true;
+  if (leading_ || takeover_) {
+    wake_leader();
+  } else if (wanted() == 0) {
+    const Leadership leadership(*this, lock);
+    static_cast<void>(tend(lock));
+  }
 }
 
 void Dispatcher::terminate() {

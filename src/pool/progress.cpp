@@ -30,6 +30,7 @@ std::string clock_text(double seconds) {
 
 Progress::Progress(const ProgressOptions& options, std::optional<std::size_t> total)
     : label_(options.label),
+      find_total_(options.total),
       total_(total),
       started_ns_(os::SpinBudget::now_ns()),
       written_ns_(started_ns_),
@@ -47,7 +48,8 @@ void Progress::finish() {
   write(os::SpinBudget::now_ns(), true);
 }
 
-std::string Progress::line(long long elapsed_ns) const {
+std::string Progress::line(long long elapsed_ns) {
+  if (!total_ && find_total_) total_ = find_total_();
   const double seconds = static_cast<double>(elapsed_ns) / 1e9;
   const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
   std::string text = label_.empty() ? std::string() : label_ + "  ";

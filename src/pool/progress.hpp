@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -20,12 +21,13 @@ class Progress {
   void finish();
 
   /// The text for a moment, without line ends.
-  [[nodiscard]] std::string line(long long elapsed_ns) const;
+  [[nodiscard]] std::string line(long long elapsed_ns);
 
  private:
   void write(long long now_ns, bool last);
 
   std::string label_;
+  std::function<std::optional<std::size_t>()> find_total_;
   std::optional<std::size_t> total_;
   std::size_t done_ = 0;
   std::size_t failed_ = 0;

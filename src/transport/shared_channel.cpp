@@ -9,6 +9,7 @@
 #include "os/epoll.hpp"
 #include "os/event_fd.hpp"
 #include "os/fence.hpp"
+#include "os/liveness.hpp"
 #include "os/memfd.hpp"
 #include "os/poll.hpp"
 #include "os/self.hpp"
@@ -25,10 +26,6 @@ using shm::RecordHeader;
 using shm::RecordKind;
 
 namespace {
-
-// Ends that this process has closed: an end that was just closed here is noticed at once by its
-// peer.
-constinit std::atomic<std::uint64_t> closes{0};
 
 // A bell that is on its way arrives within microseconds, unless its ringer was stopped in between.
 constexpr auto kBellOnItsWay = std::chrono::milliseconds(1);
@@ -67,7 +64,7 @@ SharedChannel::~SharedChannel() {
     }
   }
   bell_.close();
-  closes.fetch_add(1, std::memory_order_release);
+  os::ends_seen.fetch_add(1, std::memory_order_release);
 }
 
 void SharedChannel::let_go() noexcept {
@@ -263,12 +260,12 @@ void SharedChannel::require_peer() {
 
 bool SharedChannel::probe_peer() {
   const std::uint64_t now = os::ticks();
-  const std::uint64_t closed_here = closes.load(std::memory_order_acquire);
-  if (now - last_probe_ < os::kTicksOfTenMicroseconds && closed_here == closes_seen_) {
+  const std::uint64_t ends_seen = os::ends_seen.load(std::memory_order_acquire);
+  if (now - last_probe_ < os::kTicksOfFiftyMicroseconds && ends_seen == ends_seen_) {
     return bell_.hung_up();
   }
   last_probe_ = now;
-  closes_seen_ = closed_here;
+  ends_seen_ = ends_seen;
   return bell_.probe();
 }
 

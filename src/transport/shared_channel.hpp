@@ -158,7 +158,7 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   os::SpinBudget recv_spin_;
   os::SpinBudget send_spin_;
   std::uint64_t last_probe_ = 0;
-  std::uint64_t closes_seen_ = 0;
+  std::uint64_t ends_seen_ = 0;
   std::uint64_t forks_;
   unsigned side_;
   bool closed_ = false;

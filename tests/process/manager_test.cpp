@@ -387,6 +387,34 @@ TEST_P(ManagerTest, ABatchIsOneTrip) {
   EXPECT_EQ(dict.size(), 5001u);
 }
 
+void add_twice(int& value, int n) { value += 2 * n; }
+int add_and_tell(int& value, int n) { return value += n; }
+
+TEST_P(ManagerTest, ABatchAppliesFunctions) {
+  Manager manager;
+  auto dict = manager.dict<std::string, int>({{"a", 1}});
+  auto on_dict = dict.batch();
+  on_dict.apply("a", add_twice, 10);
+  const auto sum = on_dict.apply("a", add_and_tell, 100);
+  const auto missing = on_dict.apply("none", add_and_tell, 1);
+  on_dict.run();
+  EXPECT_EQ(sum.get(), 121);
+  EXPECT_THROW(static_cast<void>(missing.get()), std::out_of_range);
+
+  on_dict.apply("none", add_twice, 1);  // nobody holds the result
+  on_dict.apply("a", add_twice, 1);
+  EXPECT_THROW(on_dict.run(), std::out_of_range);
+  EXPECT_EQ(dict.copy(), (std::map<std::string, int>{{"a", 123}}));
+
+  auto list = manager.list<int>({1, 2});
+  auto on_list = list.batch();
+  const auto told = on_list.apply(1, add_and_tell, 5);
+  on_list.apply(0, add_twice, 1);
+  on_list.run();
+  EXPECT_EQ(told.get(), 7);
+  EXPECT_EQ(list.copy(), (std::vector<int>{3, 7}));
+}
+
 TEST_P(ManagerTest, ABatchKeepsTheProxiesInItsValues) {
   Manager manager;
   auto shelf = manager.list<ListProxy<int>>();

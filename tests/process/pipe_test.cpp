@@ -152,6 +152,21 @@ TEST_P(PipeProcessTest, SendToAKilledProcessIsEndOfFile) {
   EXPECT_THROW(mine.send(Bytes(10)), EndOfFile);
 }
 
+TEST_P(PipeProcessTest, SendIsEndOfFileAsSoonAsTheEndWasSeen) {
+  for (int round = 0; round < 20; ++round) {
+    auto [mine, theirs] = Pipe<Bytes>();
+    Process child(wait_for_ever, std::move(theirs));
+    child.start();
+    (void)mine.recv();
+    child.kill();
+    const auto send_on = [&child](Connection<Bytes>& to) {
+      while (child.is_alive()) to.send(Bytes(10));
+      to.send(Bytes(10));
+    };
+    EXPECT_THROW(send_on(mine), EndOfFile);
+  }
+}
+
 TEST_P(PipeProcessTest, ASendThatWaitsForRoomEndsWithItsReceiver) {
   auto [mine, theirs] = Pipe<Bytes>();
   Process child(wait_for_ever, std::move(theirs));

@@ -80,6 +80,15 @@ TEST_P(PoolLifeTest, ClosedPoolsTakeNoCallsAndEndWhatTheyHave) {
   EXPECT_THROW(pool.apply(square, 1), Closed);
 }
 
+TEST_P(PoolLifeTest, CloseSendsIdleWorkersHome) {
+  Pool pool(2);
+  EXPECT_EQ(pool.map(square, numbers(10)).size(), 10u);
+  EXPECT_EQ(active_children().size(), 2u);
+  pool.close();
+  while (!active_children().empty()) std::this_thread::yield();  // the watchdog waits for less
+  pool.join();
+}
+
 TEST_P(PoolLifeTest, JoinNeedsCloseFirst) {
   Pool pool(1);
   EXPECT_THROW(pool.join(), Error);

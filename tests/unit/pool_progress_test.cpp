@@ -27,6 +27,26 @@ TEST(ProgressTest, UnknownTotalsHaveNeitherShareNorEta) {
   EXPECT_EQ(progress.line(2 * kSecond_ns), "read  1  0.5/s");
 }
 
+TEST(ProgressTest, ATotalThatIsKnownLaterIsAskedForUntilThen) {
+  std::optional<std::size_t> total;
+  int asked = 0;
+  const auto find = [&] {
+    ++asked;
+    return total;
+  };
+  Progress progress({.enabled = true, .total = find}, std::nullopt);
+  progress.advance(false);
+  EXPECT_EQ(progress.line(kSecond_ns), "1  1.0/s");
+  total = 4;
+  EXPECT_EQ(progress.line(kSecond_ns), "1/4  25%  1.0/s  ETA 0:03");
+  EXPECT_EQ(progress.line(kSecond_ns), "1/4  25%  1.0/s  ETA 0:03");
+  EXPECT_EQ(asked, 2);
+
+  Progress sized({.enabled = true, .total = find}, 2);
+  EXPECT_EQ(sized.line(kSecond_ns), "0/2  0%  0.0/s");
+  EXPECT_EQ(asked, 2);
+}
+
 TEST(ProgressTest, NothingDoneYetAndNothingToDo) {
   EXPECT_EQ(Progress({}, 10).line(0), "0/10  0%  0.0/s");
   EXPECT_EQ(Progress({}, 0).line(kSecond_ns), "0/0  100%  0.0/s");

@@ -35,6 +35,7 @@ class TANDEM_EXPORT BatchStep {
   ManagerObject object_;
   std::string_view call_;
   std::unique_ptr<ManagerReply> reply_;
+  bool needs_ = false;
 };
 
 /// Requests that wait for their trip. One thread at a time.
@@ -47,6 +48,8 @@ class TANDEM_EXPORT ManagerBatch {
 
   [[nodiscard]] const ManagerObject& object() const noexcept { return object_; }
   std::shared_ptr<BatchStep> add(const ManagerRequest& request, std::string_view call);
+  /// A step that fails without the key or position it names.
+  std::shared_ptr<BatchStep> add_needing(const ManagerRequest& request, std::string_view call);
   void run(std::string_view call);
 
  private:

@@ -16,6 +16,7 @@
 #include "tandem/detail/archive.hpp"
 #include "tandem/detail/call.hpp"
 #include "tandem/detail/codec.hpp"
+#include "tandem/detail/manager_client.hpp"
 #include "tandem/detail/manager_protocol.hpp"
 #include "tandem/sendable.hpp"
 
@@ -50,6 +51,20 @@ void apply_thunk(Decoder& call, std::span<const std::byte> value, Encoder& updat
     encode<Result>(result, invoke());
   }
   encode<V>(updated, copy);
+}
+
+/// What f returns that is applied to a V.
+template <class V, class F, class... A>
+using Applied = std::remove_cvref_t<std::invoke_result_t<F&, V&, Argument<A>...>>;
+
+/// The end of a request that applies f to a V: thunk, f, arguments.
+template <class V, class F, class... A>
+ManagerRequest& add_apply(ManagerRequest& request, const F& f, const A&... args) {
+  constexpr auto* kThunk = &apply_thunk<V, F, Argument<A>...>;
+  return request.raw(thunk_key<ApplyThunk, kThunk>()).bytes([&](Encoder& to) {
+    encode_callable<F>(to, f);
+    (encode_argument<Argument<A>>(to, args), ...);
+  });
 }
 
 template <class T, class F>
