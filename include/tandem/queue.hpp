@@ -175,6 +175,16 @@ class Queue {
   /// Whether maxsize items wait; never of an unbounded queue.
   [[nodiscard]] bool full() const { return core_->full(); }
 
+  /// A descriptor for poll and epoll, level- or edge-triggered: readable when an item waits, and
+  /// after a shutdown. It is the same object in every process, belongs to the queue, and is not to
+  /// be read from or written to. Each waiter takes with `try_get` until that finds nothing, which
+  /// arms the next edge; one may come with nothing behind it. The first call of a process has a
+  /// price from then on until its last handle is gone: a system call for the first item put into
+  /// an empty queue, and one for the last item taken.
+  [[nodiscard]] int fd() const { return core_->fd(); }
+  // For the library: wait_any.
+  [[nodiscard]] detail::WaitSource& wait_source() const { return *core_; }
+
   /// This process is done with the queue; what it has put is still delivered. A single producer or
   /// consumer (QueueOptions) that calls it makes room for the next at once; if another thread
   /// calls it, that thread has to end first.
@@ -327,6 +337,10 @@ class SimpleQueue {
     return item.take(detail::Route::queue, "SimpleQueue::get");
   }
   [[nodiscard]] bool empty() const { return core_->size() == 0; }
+  /// As for Queue.
+  [[nodiscard]] int fd() const { return core_->fd(); }
+  // For the library: wait_any.
+  [[nodiscard]] detail::WaitSource& wait_source() const { return *core_; }
   /// For this process.
   void close() { core_->close(); }
 

@@ -1,11 +1,12 @@
 /// \file
 /// Waits for several things at once.
 ///
-///     for (std::size_t i : tandem::wait_any({connection, worker, descriptor})) {
+///     for (std::size_t i : tandem::wait_any({connection, queue, worker, descriptor})) {
 ///       switch (i) {
 ///         case 0: handle(connection.recv()); break;
-///         case 1: std::cout << "the worker ended\n"; break;
-///         case 2: read(descriptor, ...); break;
+///         case 1: while (auto item = queue.try_get()) handle(*item); break;
+///         case 2: std::cout << "the worker ended\n"; break;
+///         case 3: read(descriptor, ...); break;
 ///       }
 ///     }
 #pragma once
@@ -44,15 +45,16 @@ concept HasDescriptor = requires(const T& object) {
 /// and not be closed until the wait is over.
 class Waitable {
  public:
-  /// A Connection or Reader is ready when `recv` would not wait: a message, or the end of file.
-  /// \throws Closed
+  /// A Connection or Reader is ready when `recv` would not wait: a message, or the end of file. A
+  /// queue is ready when it holds an item, which another consumer may take first (`try_get` then
+  /// finds nothing), or was shut down.
   template <detail::HasWaitSource T>
   Waitable(const T& object) : source_(&object.wait_source()) {}
   /// A Process is ready when it has ended.
   template <class T>
   requires(detail::HasSentinel<T> && !detail::HasWaitSource<T>) Waitable(const T& object)
       : descriptor_(object.sentinel()) {}
-  /// Anything else with a descriptor that is readable when it is ready: a Queue, a Listener.
+  /// Anything else with a descriptor that is readable when it is ready.
   template <class T>
   requires(detail::HasDescriptor<T> && !detail::HasWaitSource<T> && !detail::HasSentinel<T>)
       Waitable(const T& object)
@@ -72,7 +74,7 @@ class Waitable {
 /// Waits until at least one is ready. Nothing is taken; the same thing may be given several times.
 /// \returns the indices of all that are ready, ascending; none when the timeout passed first, or
 ///   when there is nothing to wait for
-/// \throws SystemError EBADF when a descriptor is none
+/// \throws SystemError EBADF when a descriptor is none; Closed
 [[nodiscard]] TANDEM_EXPORT std::vector<std::size_t> wait_any(std::span<const Waitable> things,
                                                               std::optional<duration> timeout = {});
 [[nodiscard]] inline std::vector<std::size_t> wait_any(std::initializer_list<Waitable> things,

@@ -63,6 +63,12 @@ bool remove_named(const std::string& path) {
   throw_last_error(path);
 }
 
+bool has_name(const detail::Fd& fd) {
+  struct stat found {};
+  check(::fstat(fd.get(), &found), "look at shared memory");
+  return found.st_nlink != 0;
+}
+
 std::size_t file_size(const detail::Fd& fd) {
   struct stat found {};
   check(::fstat(fd.get(), &found), "look at the size of shared memory");

@@ -25,6 +25,8 @@ void publish(const detail::Fd& fd, const std::string& path);
 [[nodiscard]] detail::Fd open_named(const std::string& path);
 /// Takes the name away; who has it open keeps it. \returns false when there was none
 bool remove_named(const std::string& path);
+/// Whether its name has not been taken away.
+[[nodiscard]] bool has_name(const detail::Fd& fd);
 [[nodiscard]] std::size_t file_size(const detail::Fd& fd);
 
 }  // namespace tandem::os

@@ -8,7 +8,7 @@
 
 #include "base/text.hpp"
 #include "os/exec.hpp"
-#include "os/named_memory.hpp"
+#include "os/poll.hpp"
 #include "queue/feeder.hpp"
 #include "queue/ring_queue.hpp"
 #include "tandem/detail/archive.hpp"
@@ -20,11 +20,15 @@ namespace tandem::detail {
 
 namespace {
 
+// In which a feeder that has something to move and finds room gets to it.
+constexpr duration kFeederHead = std::chrono::milliseconds(20);
+
 /// A queue of this process: the shared ring and this process's buffer before it.
 class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<SharedQueue> {
  public:
   template <class... Args>
   explicit SharedQueue(Args&&... args) : ring_(std::forward<Args>(args)...), feeder_(ring_) {}
+  ~SharedQueue() override { stop_watching(); }
 
   void hand_over(Encoder& to) override;
   [[nodiscard]] bool put(const Outgoing& message, Deadline deadline) override;
@@ -40,9 +44,11 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
     check_not_closed("Queue::full");
     return ring_.maxsize() != 0 && ring_.items() >= ring_.maxsize();
   }
+  [[nodiscard]] int fd() override;
   void close() override {
     closed_.store(true, std::memory_order_relaxed);
     feeder_.resign();
+    stop_watching();
   }
   [[nodiscard]] bool join_thread(Deadline deadline) override;
   void cancel_join_thread() override { feeder_.set_joined_at_end(false); }
@@ -51,13 +57,29 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
   [[nodiscard]] bool join(Deadline deadline) override;
   [[nodiscard]] const std::string& name() const override { return ring_.name(); }
 
+  // A closed one is ready: the next call says so. What the feeder has not moved yet is in the queue.
+  [[nodiscard]] bool ready() override {
+    return ring_.ready() || feeder_.items() != 0 || closed_.load(std::memory_order_relaxed);
+  }
+  void arm() override { ring_.watch(); }
+  void disarm() override { ring_.unwatch(); }
+  [[nodiscard]] int doorbell() const override {
+    check_not_closed("wait_any on a queue");
+    return ring_.bell().get();
+  }
+  [[nodiscard]] bool ready_after_doorbell() override {
+    if (!ready()) ring_.settle_bell();
+    return ready();
+  }
+
   void check_type(std::uint32_t type, QueueKind kind) const { ring_.check_type(type, kind); }
   void after_fork_in_child() {
     ring_.after_fork_in_child();
     feeder_.after_fork_in_child();
+    if (watching_.load(std::memory_order_relaxed)) ring_.watch_too();
   }
   [[nodiscard]] Feeder& feeder() noexcept { return feeder_; }
-  [[nodiscard]] const Fd& fd() const noexcept { return ring_.fd(); }
+  [[nodiscard]] const Fd& segment() const noexcept { return ring_.fd(); }
 
  private:
   void check_not_closed(const char* call) const {
@@ -72,8 +94,13 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
     check_not_closed(call);
   }
 
+  void stop_watching() noexcept {
+    if (watching_.exchange(false, std::memory_order_relaxed)) ring_.unwatch();
+  }
+
   RingQueue ring_;
   Feeder feeder_;
+  std::atomic<bool> watching_{false};  // fd was asked for
   std::atomic<bool> closed_{false};
   std::atomic<std::uint32_t> deferred_{0};  // task_done that waits for the feeder
 };
@@ -87,8 +114,8 @@ class Registry {
     return registry;
   }
 
-  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, bool named, std::uint32_t type,
-                                                         QueueKind kind) {
+  [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, Fd bell, bool named,
+                                                         std::uint32_t type, QueueKind kind) {
     const std::lock_guard lock(mutex_);
     const os::FileIdentity identity = os::identity(fd);
     if (const auto found = queues_.find(identity); found != queues_.end()) {
@@ -99,7 +126,7 @@ class Registry {
     }
     auto segment = named ? shm::Segment::map_file(std::move(fd))
                          : shm::Segment::adopt(std::move(fd), QueueHeader::kDataOffset);
-    return add(std::make_shared<SharedQueue>(std::move(segment), type, kind));
+    return add(std::make_shared<SharedQueue>(std::move(segment), std::move(bell), type, kind));
   }
   [[nodiscard]] std::shared_ptr<SharedQueue> make(const QueueOptions& options, std::uint32_t type,
                                                   QueueKind kind, std::string_view name) {
@@ -133,7 +160,7 @@ class Registry {
   // Held: mutex_.
   std::shared_ptr<SharedQueue> add(std::shared_ptr<SharedQueue> queue) {
     std::erase_if(queues_, [](const auto& entry) { return entry.second.expired(); });
-    queues_.insert_or_assign(os::identity(queue->fd()), queue);
+    queues_.insert_or_assign(os::identity(queue->segment()), queue);
     return queue;
   }
 
@@ -174,6 +201,7 @@ void SharedQueue::hand_over(Encoder& to) {
   }
   to.write_raw(static_cast<std::uint32_t>(ring_.named()));
   to.write_raw(to.attach(ring_.fd().duplicate()));
+  to.write_raw(to.attach(ring_.bell().duplicate()));
 }
 
 bool SharedQueue::put(const Outgoing& message, Deadline deadline) {
@@ -223,7 +251,20 @@ bool SharedQueue::get(Incoming& into, Deadline deadline) {
   if (ring_.get(into, deadline)) return true;
   // What this process has put and its feeder has not moved yet is in the queue too.
   if (!deadline.is_now() || feeder_.items() == 0 || !ring_.empty()) return false;
-  return ring_.get(into, Deadline::after(std::chrono::milliseconds(20)));
+  return ring_.get(into, Deadline::after(kFeederHead));
+}
+
+int SharedQueue::fd() {
+  check_not_closed("Queue::fd");
+  if (!watching_.load(std::memory_order_relaxed)) {
+    ring_.watch();
+    if (watching_.exchange(true, std::memory_order_relaxed)) ring_.unwatch();  // by another thread
+  }
+  // What this process has put and its feeder has not moved yet is in the queue too.
+  if (feeder_.items() != 0 && ring_.empty()) {
+    (void)os::wait_readable(ring_.bell().get(), Deadline::after(kFeederHead));
+  }
+  return ring_.bell().get();
 }
 
 bool SharedQueue::join_thread(Deadline deadline) {
@@ -287,16 +328,17 @@ std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::u
 
 std::shared_ptr<ByteQueue> ByteQueue::open(std::string_view name, std::uint32_t type,
                                            QueueKind kind) {
-  return Registry::instance().find_or_add(os::open_named(RingQueue::path_of(name)), true, type,
-                                          kind);
+  auto [queue, bell] = RingQueue::open(name);
+  return Registry::instance().find_or_add(std::move(queue), std::move(bell), true, type, kind);
 }
 
-bool ByteQueue::remove(std::string_view name) { return os::remove_named(RingQueue::path_of(name)); }
+bool ByteQueue::remove(std::string_view name) { return RingQueue::remove(name); }
 
 std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type, QueueKind kind) {
   const bool named = from.read_raw<std::uint32_t>() != 0;
-  return Registry::instance().find_or_add(from.take_descriptor(from.read_raw<std::uint32_t>()),
-                                          named, type, kind);
+  Fd queue = from.take_descriptor(from.read_raw<std::uint32_t>());
+  Fd bell = from.take_descriptor(from.read_raw<std::uint32_t>());
+  return Registry::instance().find_or_add(std::move(queue), std::move(bell), named, type, kind);
 }
 
 }  // namespace tandem::detail

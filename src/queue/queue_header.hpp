@@ -43,11 +43,12 @@ struct QueueHeader {
   shm::RingState ring;
   JoinState join;
   char name[256];  // of a named queue, ended by a zero; else empty
+  os::RobustMutex bell_lock;
 };
 static_assert(alignof(QueueHeader) == 64 && offsetof(QueueHeader, put_lock) == 64 &&
               offsetof(QueueHeader, get_lock) == 128 && offsetof(QueueHeader, ring) == 192 &&
               offsetof(QueueHeader, join) == 384 && offsetof(QueueHeader, producer) == 120 &&
-              offsetof(QueueHeader, consumer) == 176 &&
+              offsetof(QueueHeader, consumer) == 176 && offsetof(QueueHeader, bell_lock) == 3728 &&
               sizeof(QueueHeader) <= QueueHeader::kDataOffset);
 
 /// RingState::state of a queue.

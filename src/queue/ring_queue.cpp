@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
-#include <random>
 
 #include "base/text.hpp"
-#include "os/named_memory.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
@@ -24,13 +21,6 @@ using shm::RecordKind;
 constexpr duration kBriefHold = std::chrono::milliseconds(20);
 
 constexpr std::size_t kStreamPrefix = sizeof(std::uint64_t);  // a stream begins with its size
-
-std::string name_of(std::uint32_t id) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string name = "tandem-queue-";
-  for (int shift = 28; shift >= 0; shift -= 4) name += kHex[id >> shift & 15];
-  return name;
-}
 
 std::span<const std::byte> bytes_of(const std::uint64_t& word) {
   return std::as_bytes(std::span(&word, 1));
@@ -130,110 +120,6 @@ class RingQueue::Keep {
   std::uint32_t before_;  // a stream that waits for room keeps it all the while
 };
 
-RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind,
-                     std::string_view name) {
-  const std::size_t capacity = shm::Ring::capacity_for(options.ring_bytes);
-  const std::size_t bytes = QueueHeader::kDataOffset + capacity;
-  const std::uint32_t id = std::random_device()();
-  const std::string path = name.empty() ? std::string() : path_of(name);
-  shm::Segment segment = name.empty() ? shm::Segment::create(name_of(id), bytes)
-                                      : shm::Segment::map_file(os::make_nameless(bytes));
-  auto* header = new (segment.data()) QueueHeader;
-  header->version = QueueHeader::kVersion;
-  header->type = type;
-  header->capacity = capacity;
-  header->maxsize = options.maxsize;
-  header->buffer_bytes = options.buffer_bytes;
-  header->id = id;
-  header->kind = static_cast<std::uint16_t>(kind);
-  header->promises =
-      static_cast<std::uint16_t>((options.single_producer ? QueueHeader::kSingleProducer : 0) |
-                                 (options.single_consumer ? QueueHeader::kSingleConsumer : 0));
-  header->domain = os::own_domain();
-  header->put_lock.init(false);
-  header->get_lock.init(false);
-  name.copy(header->name, sizeof header->name - 1);
-  header->magic = QueueHeader::kMagic;
-  map_header(std::move(segment));
-  if (named_) os::publish(segment_.fd(), path);
-}
-
-std::string RingQueue::path_of(std::string_view name) {
-  if (name.size() >= sizeof QueueHeader::name) {
-    throw SystemError(std::make_error_code(std::errc::filename_too_long),
-                      concat("Queue: the name ", name));
-  }
-  return os::named_path("queue", name);
-}
-
-RingQueue::RingQueue(shm::Segment segment, std::uint32_t type, QueueKind kind) {
-  const auto refuse = [](const char* why) {
-    throw DecodeError(concat("Queue: the shared memory ", why));
-  };
-  if (segment.size() < QueueHeader::kDataOffset) refuse("is too small to be a queue's");
-  const auto& header = *std::launder(reinterpret_cast<const QueueHeader*>(segment.data()));
-  if (header.magic != QueueHeader::kMagic) refuse("is not a queue's");
-  if (header.version != QueueHeader::kVersion) refuse("was made by another version of tandem");
-  if (header.domain != os::own_domain()) {
-    refuse("belongs to another user or pid namespace; both ends must share one");
-  }
-  if (!shm::Ring::valid_capacity(header.capacity) ||
-      segment.size() - QueueHeader::kDataOffset < header.capacity) {
-    refuse("is damaged");
-  }
-  map_header(std::move(segment));
-  check_type(type, kind);
-}
-
-void RingQueue::map_header(shm::Segment segment) {
-  segment_ = std::move(segment);
-  header_ = std::launder(reinterpret_cast<QueueHeader*>(segment_.data()));
-  ring_ = shm::Ring(&header_->ring, segment_.data() + QueueHeader::kDataOffset, header_->capacity);
-  maxsize_ = header_->maxsize;
-  buffer_bytes_ = header_->buffer_bytes;
-  kind_ = static_cast<QueueKind>(header_->kind);
-  if (kind_ == QueueKind::joinable) takers_.emplace(header_->join);
-  type_ = header_->type;
-  named_ = header_->name[0] != '\0';
-  name_ =
-      named_
-          ? concat("the queue named ",
-                   std::string_view(header_->name, ::strnlen(header_->name, sizeof header_->name)))
-          : name_of(header_->id);
-  const unsigned promises = header_->promises;
-  put_side_.attach(header_->put_lock, header_->producer, (promises & QueueHeader::kSingleProducer),
-                   {"single_producer", "put", "producer"}, name_);
-  get_side_.attach(header_->get_lock, header_->consumer, (promises & QueueHeader::kSingleConsumer),
-                   {"single_consumer", "get", "consumer"}, name_);
-}
-
-RingQueue::~RingQueue() {
-  resign();
-  Tenure::unmap(std::move(segment_), put_side_, get_side_);
-}
-
-void RingQueue::resign() noexcept {
-  put_side_.resign();
-  get_side_.resign();
-}
-
-void RingQueue::after_fork_in_child() {
-  put_side_.forget();
-  get_side_.forget();
-  if (takers_) takers_->forget_own_slot();
-}
-
-void RingQueue::check_type(std::uint32_t type, QueueKind kind) const {
-  const auto refuse = [&](const char* what) {
-    throw DecodeError(concat("Queue on ", name_, ": received as ", what));
-  };
-  if (type_ != type) refuse("a queue of another element type");
-  // A joinable queue may be used by those who need no more than a queue.
-  if (kind_ != kind && !(kind == QueueKind::plain && kind_ == QueueKind::joinable)) {
-    refuse("another kind of queue (Queue, SimpleQueue, JoinableQueue)");
-  }
-}
-
 Takers& RingQueue::takers() {
   if (!takers_) throw Error(concat("Queue on ", name_, ": only a JoinableQueue can be joined"));
   return *takers_;
@@ -260,7 +146,9 @@ void RingQueue::wake(os::FutexWord& parked) {
   if (ring_.take_parked(parked)) os::futex_wake(parked, 1);
 }
 
+// Held: put_lock.
 void RingQueue::advance_tail(Cursor tail, std::size_t items, Backlog* from) {
+  bell_.announce();
   if (from == nullptr || items == 0) {
     ring_.publish(tail);
   } else {
@@ -585,6 +473,13 @@ bool RingQueue::next_record(RecordHeader& header, Deadline deadline) {
 }
 
 bool RingQueue::get(Incoming& into, Deadline deadline) {
+  const bool found = take(into, deadline);
+  if (bell_.watched()) [[unlikely]]
+    tend_bell(found);
+  return found;
+}
+
+bool RingQueue::take(Incoming& into, Deadline deadline) {
   Hold hold(*this, get_side_);
   if (!take_turn(hold, deadline)) return false;
   const bool got = get_held(into, deadline);
@@ -619,6 +514,13 @@ bool RingQueue::get_held(Incoming& into, Deadline deadline) {
 }
 
 std::size_t RingQueue::get_records(Batch& into, std::size_t at_most, Deadline deadline) {
+  const std::size_t items = take_records(into, at_most, deadline);
+  if (bell_.watched()) [[unlikely]]
+    tend_bell(items != 0);
+  return items;
+}
+
+std::size_t RingQueue::take_records(Batch& into, std::size_t at_most, Deadline deadline) {
   Hold hold(*this, get_side_);
   if (!take_turn(hold, deadline)) return 0;
   RecordHeader header;
@@ -704,11 +606,77 @@ void RingQueue::shutdown(bool immediate) {
   auto& word = ring_.state().state;
   const auto wanted =
       static_cast<std::uint32_t>(immediate ? QueueState::ended : QueueState::draining);
-  std::uint32_t seen = word.load(std::memory_order_relaxed);
-  while (seen < wanted && !word.compare_exchange_weak(seen, wanted)) {
+  {
+    // Whoever has the grip is the only one to silence the bell, so that a death between the two
+    // steps is heard.
+    const Bell::Grip grip(bell_);
+    if (bell_.watched()) bell_.ring();
+    std::uint32_t seen = word.load(std::memory_order_relaxed);
+    while (seen < wanted && !word.compare_exchange_weak(seen, wanted)) {
+    }
   }
+  os::full_fence();  // pairs with the one in watch
+  if (bell_.watched()) bell_.ring();
   os::futex_wake_all(ring_.state().reader_parked);
   os::futex_wake_all(ring_.state().writer_parked);
+}
+
+void RingQueue::watch() {
+  bell_.watch();
+  // Consumers look at the bell after they have taken what they take: one of the two sees the other.
+  // If the system refuses, the bell may be readable once for nothing.
+  (void)os::heavy_fence();
+  if (ready()) {
+    bell_.ring();  // a shutdown may not have seen the watcher
+  } else {
+    (void)silence_bell();
+  }
+}
+
+// \returns false when something waits, or somebody stays inside a put
+bool RingQueue::silence_bell() {
+  const Bell::Grip grip(bell_);
+  if (!grip) return false;
+  Hold puts(*this, put_side_);
+  if (!put_side_.promised()) {
+    if (!puts.acquire_briefly([&] { return !ready(); }) || ready()) return false;
+    bell_.silence();
+  } else {
+    // Its lock says nothing about the single producer. It says that it puts before it looks at the
+    // bell, and then waits for our grip.
+    const std::uint32_t before = bell_.seize();
+    if (!(puts.acquire_beside(Deadline::now()) || single_producer_rests()) || ready()) {
+      bell_.restore(before);
+      return false;
+    }
+    bell_.silence();
+  }
+  // A shutdown that lost patience rings after its store.
+  if (state() != QueueState::open) bell_.ring();
+  return true;
+}
+
+// Whether a put of the single producer that has not looked at the bell yet sees what was stored
+// there before this call, and no other is under way.
+bool RingQueue::single_producer_rests() {
+  if (!os::heavy_fence() &&
+      ring_.state().fences_needed.exchange(1, std::memory_order_relaxed) == 0) {
+    return false;  // it may not have seen this; next time it has
+  }
+  return header_->putting.load(std::memory_order_acquire) == 0;
+}
+
+// After a get. \param found whether it took something
+void RingQueue::tend_bell(bool found) {
+  if (!found) {
+    settle_bell();
+  } else if (!ready()) {
+    (void)silence_bell();
+  }
+}
+
+void RingQueue::settle_bell() {
+  if (bell_.watched() && !bell_.at_rest() && !silence_bell()) bell_.ring();
 }
 
 }  // namespace tandem::detail

@@ -16,9 +16,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "os/spin.hpp"
 #include "queue/backlog.hpp"
+#include "queue/bell.hpp"
 #include "queue/queue_header.hpp"
 #include "queue/takers.hpp"
 #include "queue/tenure.hpp"
@@ -34,11 +36,16 @@ class RingQueue {
   RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind kind = QueueKind::simple,
             std::string_view name = {});
   /// \throws DecodeError when the segment is no queue of this type, or of another user's
-  RingQueue(shm::Segment segment, std::uint32_t type, QueueKind kind = QueueKind::simple);
+  /// \param bell the descriptor that came with the segment
+  RingQueue(shm::Segment segment, Fd bell, std::uint32_t type, QueueKind kind = QueueKind::simple);
   RingQueue(const RingQueue&) = delete;
   RingQueue& operator=(const RingQueue&) = delete;
   ~RingQueue();
-  /// Where a queue of that name lies.
+  /// The segment and the bell of a queue of that name. \throws SystemError ENOENT
+  [[nodiscard]] static std::pair<Fd, Fd> open(std::string_view name);
+  /// \returns false when there is no queue of that name
+  static bool remove(std::string_view name);
+  /// \throws SystemError for what cannot be a name
   [[nodiscard]] static std::string path_of(std::string_view name);
 
   /// Largest message that goes into the ring as one record.
@@ -81,6 +88,20 @@ class RingQueue {
   [[nodiscard]] Tenure& put_side() noexcept { return put_side_; }
   void after_fork_in_child();
 
+  /// Whether `get` would not wait, as far as can be told without waiting for a lock.
+  [[nodiscard]] bool ready() const noexcept {
+    return !ring_.empty() || state() != QueueState::open;
+  }
+  /// From now until `unwatch`, `bell` is readable while `ready`, and after a call that found
+  /// nothing only then; each time that becomes so is a new edge.
+  void watch();
+  void unwatch() noexcept { bell_.unwatch(); }
+  /// For a forked child whose parent watches.
+  void watch_too() noexcept { bell_.watch(); }
+  /// For who was woken by the bell and found nothing.
+  void settle_bell();
+  [[nodiscard]] const Fd& bell() const noexcept { return bell_.descriptor(); }
+
   /// Of a joinable queue. \throws Error of another
   [[nodiscard]] Takers& takers();
   /// Whether nothing waits and nobody holds anything.
@@ -110,6 +131,11 @@ class RingQueue {
 
   [[nodiscard]] bool acquire_to_put(Hold& hold, std::size_t bytes, Deadline deadline,
                                     bool as_feeder);
+  [[nodiscard]] static Fd open_bell(const Fd& queue);
+  [[nodiscard]] bool take(Incoming& into, Deadline deadline);
+  [[nodiscard]] std::size_t take_records(Batch& into, std::size_t at_most, Deadline deadline);
+  [[nodiscard]] bool silence_bell();
+  void tend_bell(bool found);
   [[nodiscard]] bool acquire_if_free(Hold& hold, std::size_t bytes);
   [[nodiscard]] Moved write_records(std::span<const std::byte> records, Backlog* from);
   [[nodiscard]] bool take_turn(Hold& hold, Deadline deadline);
@@ -125,17 +151,19 @@ class RingQueue {
   [[nodiscard]] bool get_stream(Incoming& into, shm::RecordHeader first);
   [[nodiscard]] bool stream_broke_off(shm::Cursor head);
   [[nodiscard]] bool no_put_is_under_way(Deadline deadline);
+  [[nodiscard]] bool single_producer_rests();
   void advance_tail(shm::Cursor tail, std::size_t items, Backlog* from);
   void advance_head(shm::Cursor from, std::size_t bytes, std::uint32_t items);
   void skip(shm::RecordHeader header);
   void wake(os::FutexWord& parked);
-  void map_header(shm::Segment segment);
+  void map_header(shm::Segment segment, Fd bell);
 
   [[noreturn]] void throw_shut_down(const char* call) const;
 
   shm::Segment segment_;
   QueueHeader* header_ = nullptr;
   shm::Ring ring_;
+  Bell bell_;
   // Copies: what another process may overwrite is not asked twice.
   std::size_t maxsize_ = 0;
   std::size_t buffer_bytes_ = 0;

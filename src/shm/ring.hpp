@@ -126,8 +126,10 @@ struct RingState {
   std::atomic<std::uint32_t>
       fences_needed;                 // a parker could not call heavy_fence: publishers must fence
   std::atomic<std::uint32_t> state;  // the owner's
+  std::atomic<std::uint32_t> bell;   // the owner's: who waits outside, in poll or epoll
 };
-static_assert(sizeof(RingState) == 192 && alignof(RingState) == 64);
+static_assert(sizeof(RingState) == 192 && alignof(RingState) == 64 &&
+              offsetof(RingState, reader_parked) == 128 && offsetof(RingState, bell) == 144);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 /// A process's view of a ring. Copyable; owns nothing.

@@ -57,13 +57,28 @@ class Waiter {
     return false;
   }
 
+  /// All sources, while they are armed.
+  class Armed {
+   public:
+    explicit Armed(const std::vector<WaitSource*>& sources) : sources_(sources) {
+      for (WaitSource* source : sources_) source->arm();
+    }
+    Armed(const Armed&) = delete;
+    Armed& operator=(const Armed&) = delete;
+    ~Armed() {
+      for (WaitSource* source : sources_) source->disarm();
+    }
+
+   private:
+    const std::vector<WaitSource*>& sources_;
+  };
+
   void sleep(Deadline deadline) {
-    for (WaitSource* source : sources_) source->arm();
+    const Armed armed(sources_);
     if (!sources_.empty() && !os::heavy_fence()) {
       deadline = deadline.earlier(Deadline::after(os::kSlice));
     }
     os::poll_until(polls_, some_ready() ? Deadline::now() : deadline);
-    for (WaitSource* source : sources_) source->disarm();
   }
 
   [[nodiscard]] std::vector<std::size_t> collect() const {

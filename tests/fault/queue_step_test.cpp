@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "os/poll.hpp"
 #include "queue/ring_queue.hpp"
 #include "support/queue_text.hpp"
 #include "support/step_kill.hpp"
@@ -267,6 +268,92 @@ TEST(QueueStepTest, Shutdown) {
         EXPECT_EQ(world.get(), "first");
         world.queue.shutdown(false);
         EXPECT_THROW((void)world.get(), ShutDown);
+      });
+}
+
+// The bell. Whatever the dead one left behind: while an item waits the descriptor is readable, and
+// who takes until nothing is left can rely on the next edge.
+
+bool rings(World& world) { return os::wait_readable(world.queue.bell().get(), Deadline::now()); }
+
+/// What waits, as one finds it who sleeps until the bell rings.
+List heard(World& world) {
+  List found;
+  while (rings(world)) {
+    const std::optional<std::string> text = world.get(Deadline::now());
+    if (text) found.push_back(*text);
+  }
+  EXPECT_EQ(world.queue.items(), 0U) << "an item waits, and nothing told";
+  EXPECT_EQ(world.get(Deadline::now()), std::nullopt);
+  EXPECT_FALSE(rings(world));
+  EXPECT_TRUE(world.put("next"));
+  EXPECT_TRUE(rings(world));
+  EXPECT_EQ(world.get(), "next");
+  EXPECT_FALSE(rings(world));
+  return found;
+}
+
+std::unique_ptr<World> watched_world(const List& texts, bool single_producer = false) {
+  auto world =
+      std::make_unique<World>(QueueOptions{.ring_bytes = 4096, .single_producer = single_producer});
+  world->queue.watch();
+  for (const std::string& text : texts) EXPECT_TRUE(world->put(text));
+  return world;
+}
+
+void step_through_a_put(bool single_producer) {
+  test::for_each_step(
+      kDeaths, [&] { return watched_world({}, single_producer); },
+      [](World& world) { (void)world.put("first"); },
+      [](World& world) {
+        const List found = heard(world);
+        EXPECT_TRUE(found.empty() || found == List{"first"}) << testing::PrintToString(found);
+      });
+}
+
+TEST(QueueStepTest, PutThatRingsTheBell) { step_through_a_put(false); }
+
+TEST(QueueStepTest, PutOfASingleProducerThatRingsTheBell) { step_through_a_put(true); }
+
+void step_through_a_get(bool single_producer) {
+  test::for_each_step(
+      kDeaths, [&] { return watched_world({"first"}, single_producer); },
+      [](World& world) {
+        (void)world.get();
+        (void)world.get(Deadline::now());
+      },
+      [](World& world) {
+        const List found = heard(world);
+        EXPECT_TRUE(found.empty() || found == List{"first"}) << testing::PrintToString(found);
+      });
+}
+
+TEST(QueueStepTest, GetThatSilencesTheBell) { step_through_a_get(false); }
+
+TEST(QueueStepTest, GetThatSilencesTheBellOfASingleProducer) { step_through_a_get(true); }
+
+TEST(QueueStepTest, WatchAndUnwatch) {
+  test::for_each_step(
+      kDeaths, [] { return watched_world({"first"}); },
+      [](World& world) {
+        world.queue.watch();
+        world.queue.unwatch();
+      },
+      [](World& world) { EXPECT_EQ(heard(world), List{"first"}); });
+}
+
+TEST(QueueStepTest, ShutdownThatRingsTheBell) {
+  test::for_each_step(
+      kDeaths, [] { return watched_world({}); }, [](World& world) { world.queue.shutdown(false); },
+      [](World& world) {
+        const bool rang = rings(world);
+        try {
+          EXPECT_EQ(world.get(Deadline::now()), std::nullopt);
+          EXPECT_FALSE(rings(world));
+        } catch (const ShutDown&) {
+          EXPECT_TRUE(rang) << "it was shut down, and nothing told";
+          EXPECT_TRUE(rings(world));
+        }
       });
 }
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <random>
@@ -14,8 +15,10 @@
 #include "os/event_fd.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
+#include "support/supervisor.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/process.hpp"
+#include "tandem/queue.hpp"
 
 namespace tandem::test {
 namespace {
@@ -166,6 +169,172 @@ TEST(WaitTest, AConnectionWithADescriptorIsWaitedForToo) {
     EXPECT_THAT(wait_any({near, near.fd()}), testing::Contains(0U));
     ASSERT_EQ(near.recv(), i);
     ASSERT_THAT(wait_any({near, near.fd()}, 0s), IsEmpty());
+  }
+}
+
+void put_at_random(std::vector<Queue<int>> queues, std::vector<Writer<int>> writers, int items,
+                   std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < items; ++i) {
+    if (random() % 2 == 0) {
+      queues[random() % queues.size()].put(i);
+    } else {
+      writers[random() % writers.size()].send(i);
+    }
+    if (random() % 50 == 0) std::this_thread::sleep_for(std::chrono::microseconds(random() % 300));
+  }
+  for (auto& queue : queues) queue.shutdown();
+}
+
+TEST_P(WaitProcessTest, MissesNoItemOfQueuesAmongConnections) {
+  constexpr int kItems = kTsan || kAsan ? 2'000 : 20'000;
+  std::vector<Queue<int>> queues{Queue<int>(4), Queue<int>(), JoinableQueue<int>()};
+  std::vector<Reader<int>> readers;
+  std::vector<Writer<int>> writers;
+  for (int i = 0; i < 2; ++i) {
+    OneWayPipe<int> pipe;
+    readers.push_back(std::move(pipe.first));
+    writers.push_back(std::move(pipe.second));
+  }
+  Process child(put_at_random, queues, std::move(writers), kItems, seed());
+  child.start();
+  std::vector<bool> ended(queues.size() + readers.size());
+  int received = 0;
+  for (;;) {
+    std::vector<Waitable> open{child};
+    std::vector<std::size_t> which{0};
+    for (std::size_t i = 0; i < ended.size(); ++i) {
+      if (ended[i]) continue;
+      if (i < queues.size()) {
+        open.push_back(queues[i]);
+      } else {
+        open.push_back(readers[i - queues.size()]);
+      }
+      which.push_back(i);
+    }
+    if (open.size() == 1) break;
+    const auto ready = wait_any(open);
+    ASSERT_TRUE(std::is_sorted(ready.begin(), ready.end()));
+    for (const std::size_t i : ready) {
+      if (i == 0) continue;  // the child has ended; what it left is taken first
+      try {
+        const std::size_t from = which[i];
+        if (from < queues.size()) {
+          (void)queues[from].try_get().value();  // nobody else takes
+        } else {
+          (void)readers[from - queues.size()].recv();
+        }
+        ++received;
+      } catch (const ShutDown&) {
+        ended[which[i]] = true;
+      } catch (const EndOfFile&) {
+        ended[which[i]] = true;
+      }
+    }
+  }
+  EXPECT_EQ(received, kItems);
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+}
+
+void answer_each(Queue<int> in, Queue<int> out) {
+  while (!wait_any({in}).empty()) {
+    for (;;) {
+      const auto item = in.try_get();
+      if (!item) break;
+      if (*item < 0) return;
+      out.put(*item);
+    }
+  }
+}
+
+TEST_P(WaitProcessTest, SeveralMayWaitForOneQueue) {
+  constexpr int kItems = 2'000;
+  Queue<int> in;
+  Queue<int> out;
+  std::vector<Process> children;
+  for (int i = 0; i < 3; ++i) children.emplace_back(answer_each, in, out);
+  for (Process& child : children) child.start();
+  long sum = 0;
+  for (int i = 0; i < kItems; ++i) {
+    in.put(i);
+    if (i % 3 == 0) continue;
+    ASSERT_FALSE(wait_any({out}).empty());
+    sum += out.get();
+  }
+  for (int i = 0; i * 3 < kItems; ++i) sum += out.get();
+  EXPECT_EQ(sum, long{kItems} * (kItems - 1) / 2);
+  for (std::size_t i = 0; i < children.size(); ++i) in.put(-1);
+  for (Process& child : children) child.join();
+}
+
+TEST(WaitTest, QueuesOfEveryKindAmongOtherThings) {
+  Queue<int> plain;
+  JoinableQueue<int> joinable;
+  SimpleQueue<std::string> simple;
+  auto [near, far] = Pipe<int>();
+  const detail::Fd bell = os::make_event_fd();
+  const std::vector<Waitable> things{plain, near, joinable, bell.get(), simple, plain};
+  EXPECT_THAT(wait_any(things, 0s), IsEmpty());
+  EXPECT_THAT(wait_any(things, 1ms), IsEmpty());
+  plain.put(1);
+  EXPECT_THAT(wait_any(things), ElementsAre(0, 5));
+  simple.put("x");
+  far.send(1);
+  EXPECT_THAT(wait_any(things), ElementsAre(0, 1, 4, 5));
+  EXPECT_EQ(plain.get(), 1);
+  EXPECT_THAT(wait_any(things), ElementsAre(1, 4));
+  EXPECT_EQ(near.recv(), 1);
+  EXPECT_EQ(simple.get(), "x");
+  EXPECT_THAT(wait_any(things, 1ms), IsEmpty());
+  joinable.shutdown();
+  EXPECT_THAT(wait_any(things), ElementsAre(2));
+  plain.close();
+  EXPECT_THROW((void)wait_any(things, 0s), Closed);
+}
+
+TEST(WaitTest, AQueueIsReadyForWhatItsFeederStillHas) {
+  Queue<std::string> queue(QueueOptions{.ring_bytes = 4096});
+  for (int i = 0; i < 100; ++i) {
+    queue.put(std::string(20'000, 'x'));  // streams, so it goes through the feeder
+    EXPECT_THAT(wait_any({queue}, 0s), ElementsAre(0));
+    EXPECT_TRUE(queue.try_get().has_value());
+  }
+  queue.join_thread();
+  EXPECT_THAT(wait_any({queue}, 0s), IsEmpty());
+}
+
+TEST(WaitTest, AQueueWithADescriptorIsWaitedForToo) {
+  Queue<int> queue;
+  const int fd = queue.fd();
+  for (int i = 0; i < 500; ++i) {
+    std::jthread producer([&queue, i] { queue.put(i); });
+    EXPECT_THAT(wait_any({queue, fd}), testing::Not(IsEmpty()));
+    ASSERT_EQ(queue.get(), i);
+    producer.join();
+    ASSERT_THAT(wait_any({queue, fd}, 0s), IsEmpty());
+  }
+}
+
+void wait_and_hang(Queue<int> queue, Queue<int> ready) {
+  ready.put(0);
+  (void)wait_any({queue});
+}
+
+TEST_P(WaitProcessTest, OneKilledWhileItWaitsForAQueueHoldsUpNobody) {
+  Queue<int> queue;
+  Queue<int> ready;
+  std::mt19937_64 random(seed());
+  for (int round = 0; round < 5; ++round) {
+    Process victim(wait_and_hang, queue, ready);
+    victim.start();
+    (void)ready.get();
+    kill_within(victim.pid(), 1ms, random);
+    victim.join();
+    std::jthread producer([&queue, round] { queue.put(round); });
+    EXPECT_THAT(wait_any({queue}), ElementsAre(0));
+    EXPECT_EQ(queue.get(), round);
+    EXPECT_THAT(wait_any({queue}, 0s), IsEmpty());
   }
 }
 

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "os/event_fd.hpp"
+#include "os/poll.hpp"
 #include "support/queue_text.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/error.hpp"
@@ -298,14 +300,49 @@ TEST(RingQueueTest, ShutdownEndsEveryWait) {
   for (auto& thread : waiting) thread.join();
 }
 
+bool rings(const RingQueue& queue) {
+  return os::wait_readable(queue.bell().get(), Deadline::now());
+}
+
+TEST(RingQueueTest, TheBellIsRungOnlyWhileSomebodyWatches) {
+  RingQueue queue(QueueOptions{}, kType);
+  EXPECT_TRUE(put(queue, "unheard"));
+  EXPECT_FALSE(rings(queue));
+  queue.watch();
+  EXPECT_TRUE(rings(queue));
+  EXPECT_EQ(get(queue), "unheard");
+  EXPECT_FALSE(rings(queue));
+  queue.watch();  // a second watcher
+  queue.unwatch();
+  EXPECT_TRUE(put(queue, "heard"));
+  EXPECT_TRUE(rings(queue));
+  EXPECT_EQ(get(queue), "heard");
+  queue.unwatch();
+  EXPECT_TRUE(put(queue, "unheard again"));
+  EXPECT_FALSE(rings(queue));
+}
+
+TEST(RingQueueTest, AFalseRingIsHeardOut) {
+  RingQueue queue(QueueOptions{}, kType);
+  queue.watch();
+  os::ring_bell(queue.bell());  // a producer died before it published
+  EXPECT_TRUE(rings(queue));
+  EXPECT_EQ(get(queue, Deadline::now()), std::nullopt);
+  EXPECT_FALSE(rings(queue));
+  EXPECT_TRUE(put(queue, "next"));
+  EXPECT_TRUE(rings(queue));
+}
+
 TEST(RingQueueTest, AnotherSegmentIsRefused) {
-  EXPECT_THROW(RingQueue(shm::Segment::create("not-a-queue", 8192), kType), DecodeError);
-  EXPECT_THROW(RingQueue(shm::Segment::create("too-small", 100), kType), DecodeError);
+  EXPECT_THROW(RingQueue(shm::Segment::create("not-a-queue", 8192), os::make_event_fd(), kType),
+               DecodeError);
+  EXPECT_THROW(RingQueue(shm::Segment::create("too-small", 100), os::make_event_fd(), kType),
+               DecodeError);
   RingQueue queue(QueueOptions{}, kType);
   const auto again = [&] { return shm::Segment::adopt(queue.fd().duplicate(), 4096); };
-  EXPECT_THROW(RingQueue(again(), kType + 1), DecodeError);
-  EXPECT_THROW(RingQueue(again(), kType, QueueKind::joinable), DecodeError);
-  RingQueue same(again(), kType);
+  EXPECT_THROW(RingQueue(again(), os::make_event_fd(), kType + 1), DecodeError);
+  EXPECT_THROW(RingQueue(again(), os::make_event_fd(), kType, QueueKind::joinable), DecodeError);
+  RingQueue same(again(), os::make_event_fd(), kType);
   EXPECT_TRUE(put(queue, "seen by both"));
   EXPECT_EQ(get(same), "seen by both");
 }

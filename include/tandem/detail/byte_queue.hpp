@@ -12,6 +12,7 @@
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/message.hpp"
+#include "tandem/detail/wait_source.hpp"
 
 namespace tandem {
 
@@ -39,13 +40,8 @@ class Decoder;
 class Encoder;
 
 /// Any thread of any process. One core per queue and process: all handles share it.
-class TANDEM_EXPORT ByteQueue {
+class TANDEM_EXPORT ByteQueue : public WaitSource {
  public:
-  ByteQueue() = default;
-  ByteQueue(const ByteQueue&) = delete;
-  ByteQueue& operator=(const ByteQueue&) = delete;
-  virtual ~ByteQueue() = default;
-
   /// \param type fingerprint of the element type, checked wherever the queue is opened
   [[nodiscard]] static std::shared_ptr<ByteQueue> create(const QueueOptions& options,
                                                          std::uint32_t type, QueueKind kind);
@@ -78,6 +74,8 @@ class TANDEM_EXPORT ByteQueue {
 
   [[nodiscard]] virtual std::size_t size() const = 0;
   [[nodiscard]] virtual bool full() const = 0;
+  /// A descriptor for epoll: readable while an item waits, and after a shutdown.
+  [[nodiscard]] virtual int fd() = 0;
   virtual void close() = 0;
   /// \returns false when the buffer was not empty at the deadline
   [[nodiscard]] virtual bool join_thread(Deadline deadline) = 0;

@@ -8,7 +8,7 @@ namespace tandem::detail {
 
 /// A waiter looks at `ready` for a while; then it arms all its sources, calls one heavy fence for
 /// all of them, looks at `ready` of each once more, sleeps until a `doorbell` is readable, and
-/// disarms.
+/// disarms. Each `arm` is followed by one `disarm`; a source may be given several times.
 class TANDEM_EXPORT WaitSource {
  public:
   WaitSource() = default;
@@ -21,7 +21,7 @@ class TANDEM_EXPORT WaitSource {
   /// Says that the caller is about to sleep: whatever comes after the fence rings the doorbell.
   virtual void arm() = 0;
   virtual void disarm() = 0;
-  /// Readable when it was rung, and at the end of file.
+  /// Readable when it was rung, and at the end of file. \throws Closed
   [[nodiscard]] virtual int doorbell() const = 0;
   /// After the doorbell: hears it out and says whether something waits, the end of file included.
   [[nodiscard]] virtual bool ready_after_doorbell() = 0;
