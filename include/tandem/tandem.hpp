@@ -2,11 +2,14 @@
 /// All of tandem.
 #pragma once
 
+#include "tandem/address.hpp"
 #include "tandem/async_result.hpp"
+#include "tandem/auth_key.hpp"
 #include "tandem/call.hpp"
 #include "tandem/connection.hpp"
 #include "tandem/error.hpp"
 #include "tandem/init.hpp"
+#include "tandem/listener.hpp"
 #include "tandem/log.hpp"
 #include "tandem/manager.hpp"
 #include "tandem/pipe.hpp"

@@ -54,7 +54,7 @@ class Waitable {
   template <class T>
   requires(detail::HasSentinel<T> && !detail::HasWaitSource<T>) Waitable(const T& object)
       : descriptor_(object.sentinel()) {}
-  /// Anything else with a descriptor that is readable when it is ready.
+  /// Anything else with a descriptor that is readable when it is ready: a Listener.
   template <class T>
   requires(detail::HasDescriptor<T> && !detail::HasWaitSource<T> && !detail::HasSentinel<T>)
       Waitable(const T& object)

@@ -18,6 +18,11 @@ class Poller {
   void add(int fd, std::uint64_t key);
   /// Before the descriptor is closed.
   void remove(int fd) noexcept;
+  /// Readable while one of them is.
+  [[nodiscard]] int fd() const noexcept { return epoll_.get(); }
+  /// Closes its descriptor; for a forked child, which must not touch the list it has in common with
+  /// its parent.
+  void abandon() noexcept { epoll_.reset(); }
   /// The keys of those that are readable or hung up, some of them if they are very many; none when
   /// the deadline passed. They stay ready until they are read.
   [[nodiscard]] const std::vector<std::uint64_t>& wait(detail::Deadline deadline);

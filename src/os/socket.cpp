@@ -32,7 +32,46 @@ struct AbstractAddress {
 };
 
 bool is_hang_up(int error) {
-  return error == EPIPE || error == ECONNRESET || error == ECONNREFUSED || error == ENOTCONN;
+  switch (error) {
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNREFUSED:
+    case ECONNABORTED:
+    case ENOTCONN:
+    // Of a network: nobody has answered for long, or there is no way to the peer any more.
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case ENETRESET:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Errors of one connection that nobody has accepted yet; the next may be sound.
+bool is_of_one_client(int error) {
+  return error == EPROTO || error == ENOPROTOOPT || error == EOPNOTSUPP || error == ENONET ||
+         is_hang_up(error);
+}
+
+void attach_descriptors(msghdr& header, ControlBuffer& control,
+                        std::span<const detail::Fd> descriptors) {
+  if (descriptors.empty()) return;
+  const std::size_t size = descriptors.size() * sizeof(int);
+  std::memset(control.data(), 0, CMSG_SPACE(size));
+  header.msg_control = control.data();
+  header.msg_controllen = CMSG_SPACE(size);
+  cmsghdr* const rights = CMSG_FIRSTHDR(&header);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(size);
+  for (std::size_t i = 0; i < descriptors.size(); ++i) {
+    const int fd = descriptors[i].get();
+    std::memcpy(CMSG_DATA(rights) + i * sizeof fd, &fd, sizeof fd);
+  }
 }
 
 void take_descriptors(msghdr& header, std::vector<detail::Fd>& into) {
@@ -64,20 +103,7 @@ Io send_packet(int socket, std::span<const std::byte> bytes,
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   alignas(cmsghdr) ControlBuffer control;
-  if (!descriptors.empty()) {
-    const std::size_t size = descriptors.size() * sizeof(int);
-    std::memset(control.data(), 0, CMSG_SPACE(size));
-    header.msg_control = control.data();
-    header.msg_controllen = CMSG_SPACE(size);
-    cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(size);
-    for (std::size_t i = 0; i < descriptors.size(); ++i) {
-      const int fd = descriptors[i].get();
-      std::memcpy(CMSG_DATA(rights) + i * sizeof fd, &fd, sizeof fd);
-    }
-  }
+  attach_descriptors(header, control, descriptors);
   const auto sent = retry([&] { return ::sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT); });
   if (sent >= 0) return Io::done;
   if (errno == EAGAIN) return Io::would_block;
@@ -118,6 +144,55 @@ Io recv_packet(int socket, std::span<std::byte> into, Packet& packet) {
   }
 }
 
+Io send_some(int socket, std::span<const std::byte> head, std::span<const std::byte> body,
+             std::size_t& sent, std::span<const detail::Fd> descriptors) {
+  sent = 0;
+  if (descriptors.size() > kMaxDescriptors) throw_error(EINVAL, "send to a socket");
+  iovec parts[2] = {{const_cast<std::byte*>(head.data()), head.size()},
+                    {const_cast<std::byte*>(body.data()), body.size()}};
+  msghdr header{};
+  header.msg_iov = parts;
+  header.msg_iovlen = 2;
+  alignas(cmsghdr) ControlBuffer control;
+  attach_descriptors(header, control, descriptors);
+  const auto done = retry([&] { return ::sendmsg(socket, &header, MSG_NOSIGNAL | MSG_DONTWAIT); });
+  if (done >= 0) {
+    sent = static_cast<std::size_t>(done);
+    return Io::done;
+  }
+  if (errno == EAGAIN) return Io::would_block;
+  if (is_hang_up(errno)) return Io::hung_up;
+  throw_last_error("send to a socket");
+}
+
+Io recv_some(int socket, std::span<std::byte> into, std::size_t& got,
+             std::vector<detail::Fd>* descriptors) {
+  got = 0;
+  iovec part{into.data(), into.size()};
+  alignas(cmsghdr) ControlBuffer control;
+  msghdr header{};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  if (descriptors != nullptr) {
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+  }
+  const auto done =
+      retry([&] { return ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT); });
+  if (done == -1) {
+    if (errno == EAGAIN) return Io::would_block;
+    if (is_hang_up(errno)) return Io::hung_up;
+    throw_last_error("receive from a socket");
+  }
+  if (descriptors != nullptr) {
+    take_descriptors(header, *descriptors);
+    if ((header.msg_flags & MSG_CTRUNC) != 0) throw_error(EMFILE, "receive descriptors");
+  }
+  if (done == 0) return Io::hung_up;
+  got = static_cast<std::size_t>(done);
+  return Io::done;
+}
+
 bool hung_up(int socket) {
   pollfd one{socket, POLLRDHUP, 0};
   return poll_until({&one, 1}, detail::Deadline::now()) > 0;
@@ -154,7 +229,7 @@ std::optional<detail::Fd> accept_connection(int listener) {
     const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd != -1) return detail::Fd(fd);
     if (errno == EAGAIN) return std::nullopt;
-    if (errno != EINTR && errno != ECONNABORTED) throw_last_error("accept a connection");
+    if (errno != EINTR && !is_of_one_client(errno)) throw_last_error("accept a connection");
   }
 }
 

@@ -1,4 +1,5 @@
-// Unix SOCK_SEQPACKET sockets: doorbell, end of file, carrier of descriptors.
+// Sockets and the bytes through them: unix packets (doorbell, end of file, carrier of descriptors)
+// and streams.
 #pragma once
 
 #include <sys/types.h>
@@ -40,6 +41,16 @@ struct Packet {
 /// process: the packet is lost, and
 ///         those that had come are closed
 [[nodiscard]] Io recv_packet(int socket, std::span<std::byte> into, Packet& packet);
+
+/// Sends as much as there is room for of `head` and then `body`, without waiting or raising
+/// SIGPIPE. Descriptors, if any, go with the first byte. \param sent how many bytes went
+[[nodiscard]] Io send_some(int socket, std::span<const std::byte> head,
+                           std::span<const std::byte> body, std::size_t& sent,
+                           std::span<const detail::Fd> descriptors = {});
+/// Receives what is there, without waiting. \param got how many bytes, at least one when `done`
+/// \param descriptors where those that come along are put; null: they are closed
+[[nodiscard]] Io recv_some(int socket, std::span<std::byte> into, std::size_t& got,
+                           std::vector<detail::Fd>* descriptors = nullptr);
 
 /// Whether the peer has closed its last copy of the other end.
 [[nodiscard]] bool hung_up(int socket);

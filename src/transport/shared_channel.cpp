@@ -14,6 +14,7 @@
 #include "os/poll.hpp"
 #include "os/self.hpp"
 #include "os/ticks.hpp"
+#include "tandem/detail/archive.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::transport {
@@ -34,7 +35,11 @@ constexpr auto kBellOnItsWay = std::chrono::milliseconds(1);
 
 SharedChannel::SharedChannel(shm::Segment segment, detail::Fd socket, unsigned side,
                              std::uint64_t forks)
-    : segment_(std::move(segment)), bell_(std::move(socket)), forks_(forks), side_(side) {
+    : ByteChannel(detail::Route::connection),
+      segment_(std::move(segment)),
+      bell_(std::move(socket)),
+      forks_(forks),
+      side_(side) {
   ChannelHeader& shared = header();
   std::byte* const data = segment_.data() + kRingsOffset;
   out_ = shm::Ring(&shared.rings[side], data + side * kRingBytes, kRingBytes);

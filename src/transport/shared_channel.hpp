@@ -43,7 +43,9 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   [[nodiscard]] static shm::Segment create_segment();
   /// \throws DecodeError when it is not a channel's memory
   [[nodiscard]] static shm::Segment adopt_segment(detail::Fd memory);
-  [[nodiscard]] static std::unique_ptr<SharedChannel> adopt_end(detail::Decoder& from);
+  /// \param side what hand_over wrote first
+  [[nodiscard]] static std::unique_ptr<SharedChannel> adopt_end(detail::Decoder& from,
+                                                                std::uint32_t side);
 
   void send(const detail::Outgoing& message) override;
   bool try_send(const detail::Outgoing& message) override;

@@ -9,6 +9,7 @@
 #include "tandem/detail/archive.hpp"
 #include "tandem/error.hpp"
 #include "transport/shared_channel.hpp"
+#include "transport/socket_channel.hpp"
 
 namespace tandem::transport {
 namespace {
@@ -55,9 +56,8 @@ void SharedChannel::hand_over(detail::Encoder& to) {
   }
 }
 
-std::unique_ptr<SharedChannel> SharedChannel::adopt_end(detail::Decoder& from) {
+std::unique_ptr<SharedChannel> SharedChannel::adopt_end(detail::Decoder& from, std::uint32_t side) {
   const std::uint64_t forks = fork_count();
-  const auto side = from.read_raw<std::uint32_t>();
   if (side > 1) throw DecodeError("Connection: the bytes are not an end of a pipe");
   shm::Segment segment = adopt_segment(from.take_descriptor(from.read_raw<std::uint32_t>()));
   detail::Fd socket = from.take_descriptor(from.read_raw<std::uint32_t>());
@@ -104,7 +104,9 @@ std::unique_ptr<SharedChannel> SharedChannel::adopt_end(detail::Decoder& from) {
 namespace tandem::detail {
 
 std::unique_ptr<ByteChannel> ByteChannel::adopt(Decoder& from) {
-  return transport::SharedChannel::adopt_end(from);
+  const auto kind = from.read_raw<std::uint32_t>();
+  if (kind == transport::kSocketEnd) return transport::SocketChannel::adopt_end(from);
+  return transport::SharedChannel::adopt_end(from, kind);
 }
 
 }  // namespace tandem::detail

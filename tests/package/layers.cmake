@@ -4,6 +4,7 @@
 #
 #   - the system's own headers only in src/os, and <unistd.h> in src/base, where the log writes;
 #   - Boost only in src/shm and in SharedHeap's header;
+#   - OpenSSL only in src/transport;
 #   - the pool only what a pool of a user's could: public headers; and src/base and src/os, since system
 #     calls are in no other place;
 #   - every public header is listed in include/CMakeLists.txt.
@@ -62,6 +63,10 @@ foreach(file IN LISTS sources)
     elseif(included MATCHES "^boost/")
       if(NOT layer STREQUAL "shm")
         violation("<${included}> belongs in src/shm")
+      endif()
+    elseif(included MATCHES "^openssl/")
+      if(NOT layer STREQUAL "transport")
+        violation("<${included}> belongs in src/transport")
       endif()
     elseif(included MATCHES "^tandem/")
       if(layer STREQUAL "pool" AND included MATCHES "^tandem/detail/(.*)\\.hpp$")

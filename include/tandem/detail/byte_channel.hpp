@@ -17,6 +17,7 @@ namespace tandem::detail {
 
 class Decoder;
 class Encoder;
+enum class Route : std::uint8_t;
 
 /// One thread at a time, as Connection's header says. Destruction closes this end.
 class TANDEM_EXPORT ByteChannel : public WaitSource {
@@ -30,6 +31,9 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   [[nodiscard]] static std::unique_ptr<ByteChannel> over_socket(Fd socket, bool creator);
   /// Rebuilds the end that `hand_over` wrote.
   [[nodiscard]] static std::unique_ptr<ByteChannel> adopt(Decoder& from);
+
+  /// How values are to be encoded for this channel.
+  [[nodiscard]] Route route() const noexcept { return route_; }
 
   /// Waits for room; what arrives meanwhile is kept for later `recv`s.
   /// \throws EndOfFile when the peer is gone
@@ -57,6 +61,12 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   /// peer, even if another thread of the parent was inside a call at the fork. The object is then
   /// good for nothing, and is left undestroyed.
   virtual void abandon() noexcept = 0;
+
+ protected:
+  explicit ByteChannel(Route route) noexcept : route_(route) {}
+
+ private:
+  const Route route_;
 };
 
 /// For a forked child that shall keep only what it was passed: abandons every channel that this

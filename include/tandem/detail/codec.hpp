@@ -99,7 +99,8 @@ class OutgoingValue {
     Buffer buffer;
   };
   struct Encoded {
-    explicit Encoded(Route route) noexcept : to(buffer, route, &descriptors) {}
+    explicit Encoded(Route route) noexcept
+        : to(buffer, route, route == Route::socket ? nullptr : &descriptors) {}
     Buffer buffer;
     std::vector<Fd> descriptors;
     Encoder to;

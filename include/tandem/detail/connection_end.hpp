@@ -44,7 +44,7 @@ class TANDEM_EXPORT ConnectionEnd {
   template <class T>
   void send_value(const T& value) {
     ByteChannel& core = open_core("send");
-    OutgoingValue<T> outgoing(value, Route::connection);
+    OutgoingValue<T> outgoing(value, core.route());
     core.send(outgoing.message());
     outgoing.shipped();
   }
@@ -102,7 +102,7 @@ class ReceivingEnd : public ConnectionEnd {
     ByteChannel& core = open_core("recv");
     IncomingValue<T> incoming;
     if (!core.recv(incoming.message(), deadline)) return std::nullopt;
-    return std::optional<T>(incoming.take(Route::connection, "Connection::recv"));
+    return std::optional<T>(incoming.take(core.route(), "Connection::recv"));
   }
 };
 
