@@ -28,12 +28,10 @@ bool Batch::take(Incoming& into) {
   std::memcpy(&header, left.data(), sizeof header);
   const std::size_t bytes = shm::record_bytes(header.size());
   if (bytes > left.size()) throw DecodeError("a batch of messages is cut off");
-  std::byte* place = into.place(header.size());
+  const bool wanted = into.begin(header.size(), header.size());
+  if (wanted) into.add(left.subspan(sizeof header, header.size()));
   next_ += bytes;
-  if (place == nullptr) throw DecodeError("a message is not a value of the queue's type");
-  if (header.size() != 0) std::memcpy(place, left.data() + sizeof header, header.size());
-  into.storage = place;
-  into.size = header.size();
+  if (!wanted) throw DecodeError("a message is not a value of the queue's type");
   into.type = header.type;
   return true;
 }

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 
 #include "base/text.hpp"
+#include "os/memfd.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
@@ -496,15 +498,14 @@ bool RingQueue::get_held(Incoming& into, Deadline deadline) {
       continue;  // its writer died
     }
     const Cursor head = ring_.head();
-    std::byte* place = into.place(header.size());  // what it throws leaves the item where it is
-    if (place != nullptr) [[likely]] {
-      ring_.read(head, 0, place, header.size());
-      into.storage = place;
-      into.size = header.size();
+    // What these throw leaves the item where it is.
+    const bool wanted = into.begin(header.size(), header.size());
+    if (wanted) [[likely]] {
+      ring_.visit(head, 0, header.size(), [&](auto piece) { into.add(piece); });
       into.type = header.type;
     }
     advance_head(head, record_bytes(header.size()), 1);
-    if (place == nullptr) [[unlikely]] {
+    if (!wanted) [[unlikely]] {
       throw DecodeError(concat("Queue::get on ", name_, ": an item of ",
                                std::to_string(header.size()),
                                " bytes is not a value of the queue's type; it was dropped"));
@@ -565,8 +566,14 @@ bool RingQueue::get_stream(Incoming& into, RecordHeader header) {
     throw DecodeError(concat("Queue::get on ", name_, ": the shared ring is damaged: no size"));
   }
   ring_.read(head, 0, reinterpret_cast<std::byte*>(&total), sizeof total);
-  std::byte* const place = into.place(total);  // what it throws leaves the message where it is
-  const std::uint32_t type = header.type;
+  if (!os::machine_could_hold(total)) {
+    throw DecodeError(concat("Queue::get on ", name_, ": the shared ring is damaged: a message of ",
+                             "impossible size"));
+  }
+  // What it throws leaves the message where it is.
+  const bool wanted = into.begin(total, header.size() - kStreamPrefix);
+  std::exception_ptr failed;  // without memory the rest is taken, too
+  into.type = header.type;
 
   std::size_t done = 0;
   std::size_t skip = kStreamPrefix;
@@ -576,7 +583,13 @@ bool RingQueue::get_stream(Incoming& into, RecordHeader header) {
       throw DecodeError(concat("Queue::get on ", name_, ": the shared ring is damaged: a message ",
                                "is longer than it said"));
     }
-    if (place != nullptr) ring_.read(head, skip, place + done, n);
+    if (wanted && !failed) {
+      try {
+        ring_.visit(head, skip, n, [&](auto piece) { into.add(piece); });
+      } catch (...) {
+        failed = std::current_exception();
+      }
+    }
     done += n;
     skip = 0;
     const bool last = header.kind() == RecordKind::last;
@@ -592,13 +605,11 @@ bool RingQueue::get_stream(Incoming& into, RecordHeader header) {
     }
     if (header.kind() != RecordKind::more && header.kind() != RecordKind::last) return false;
   }
-  if (place == nullptr || done != total) {
+  if (failed) std::rethrow_exception(failed);
+  if (!wanted || done != total) {
     throw DecodeError(concat("Queue::get on ", name_, ": a message of ", std::to_string(total),
                              " bytes is not a value of the queue's type; it was dropped"));
   }
-  into.storage = place;
-  into.size = total;
-  into.type = type;
   return true;
 }
 

@@ -220,6 +220,18 @@ class Ring {
   void read(Cursor at, std::size_t skip, std::byte* into, std::size_t n) const noexcept {
     copy_out(offset_of(at) + sizeof(RecordHeader) + skip, into, n);
   }
+  /// Calls `f` with the same bytes where they lie, in one piece or two.
+  template <class F>
+  void visit(Cursor at, std::size_t skip, std::size_t n, F f) const {
+    const std::size_t offset = (offset_of(at) + sizeof(RecordHeader) + skip) & (capacity_ - 1);
+    const std::size_t before_end = capacity_ - offset;
+    if (n <= before_end) [[likely]] {
+      f(std::span<const std::byte>(data_ + offset, n));
+    } else {
+      f(std::span<const std::byte>(data_ + offset, before_end));
+      f(std::span<const std::byte>(data_, n - before_end));
+    }
+  }
   /// Copies whole records, headers and all.
   void read_records(Cursor at, std::byte* into, std::size_t n) const noexcept {
     copy_out(offset_of(at), into, n);

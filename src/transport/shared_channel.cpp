@@ -383,48 +383,41 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
 
 void SharedChannel::serve_stash(Incoming& into) {
   Message& message = stash_.front();
-  const std::size_t size = message.bytes.size();
-  std::byte* const where = into.place(size);
-  if (where == nullptr && size > into.capacity) {
+  if (!into.begin(message.bytes.size(), message.bytes.size())) {
     stash_.pop_front();
     throw_unwanted_size();
   }
-  if (size != 0) std::memcpy(where, message.bytes.data(), size);
-  into.storage = where;
+  into.add(message.bytes.bytes());
   into.type = message.type;
-  into.size = size;
   into.descriptors = std::move(message.descriptors);
   stash_.pop_front();
 }
 
 void SharedChannel::take_whole(const RecordHeader& header, Incoming& into) {
   const Front front = front_of(header);
-  std::byte* const where = into.place(front.total);
-  if (where == nullptr && front.total > into.capacity) {
+  if (!into.begin(front.total, front.here)) {
     discard(header);
     throw_unwanted_size();
   }
+  in_.visit(in_.head(), front.skip, front.here, [&](auto piece) { into.add(piece); });
+  into.type = header.type;
   if (header.has_descriptors()) {
     into.descriptors = descriptors_of(header, front);
   } else {
     into.descriptors.clear();
   }
-  in_.read(in_.head(), front.skip, where, front.here);
-  into.storage = where;
-  into.type = header.type;
-  into.size = front.total;
   consume(header);
 }
 
 bool SharedChannel::take_stream(const RecordHeader& first, Incoming& into) {
   const Front front = front_of(first);
-  std::byte* const where = into.place(front.total);
-  if (where == nullptr && front.total > into.capacity) {
+  if (!into.begin(front.total, front.here)) {
     discard(first);
     throw_unwanted_size();
   }
+  in_.visit(in_.head(), front.skip, front.here, [&](auto piece) { into.add(piece); });
+  into.type = first.type;
   into.descriptors = descriptors_of(first, front);
-  in_.read(in_.head(), front.skip, where, front.here);
   consume(first);
   std::size_t received = front.here;
   for (RecordHeader header;;) {
@@ -438,14 +431,16 @@ bool SharedChannel::take_stream(const RecordHeader& first, Incoming& into) {
       discard(header);
       throw_corrupt("a message of another size than it said");
     }
-    in_.read(in_.head(), 0, where + received, header.size());
+    try {
+      in_.visit(in_.head(), 0, header.size(), [&](auto piece) { into.add(piece); });
+    } catch (...) {
+      discard(header);  // without memory the rest is dropped, too
+      throw;
+    }
     consume(header);
     received += header.size();
     if (kind == RecordKind::last) break;
   }
-  into.storage = where;
-  into.type = first.type;
-  into.size = front.total;
   return true;
 }
 

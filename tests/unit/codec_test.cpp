@@ -223,10 +223,8 @@ T delivered(const T& value, Route route = Route::queue) {
   IncomingValue<T> in;
   Incoming& message = in.message();
   const std::span<const std::byte> bytes = out.message().bytes;
-  std::byte* place = message.place(bytes.size());
-  if (!bytes.empty()) std::memcpy(place, bytes.data(), bytes.size());
-  message.storage = place;
-  message.size = bytes.size();
+  EXPECT_TRUE(message.begin(bytes.size(), bytes.size()));
+  message.add(bytes);
   message.type = out.message().type;
   return in.take(route, "test");
 }
@@ -393,9 +391,9 @@ TEST(CodecTest, AMessageOfAnotherTypeIsRefused) {
 
 TEST(CodecTest, AMessageOfAnotherSizeIsRefused) {
   IncomingValue<std::vector<int>> in;
-  EXPECT_EQ(in.message().place(7), nullptr);
+  EXPECT_FALSE(in.message().begin(7, 7));
   IncomingValue<int> raw;
-  EXPECT_EQ(raw.message().place(5), nullptr);
+  EXPECT_FALSE(raw.message().begin(5, 5));
   raw.message().type = fingerprint<int>();
   raw.message().size = 3;
   EXPECT_THROW(static_cast<void>(raw.take(Route::queue, "test")), DecodeError);

@@ -17,6 +17,7 @@
 #include "tandem/detail/fingerprint.hpp"
 #include "tandem/detail/layout.hpp"
 #include "tandem/detail/message.hpp"
+#include "tandem/detail/run_filler.hpp"
 #include "tandem/sendable.hpp"
 
 namespace tandem::detail {
@@ -140,13 +141,16 @@ class IncomingValue {
     if constexpr (kTravelsRaw<T>) {
       message_.storage = room_.bytes;
       message_.capacity = sizeof(T);
+    } else if constexpr (kTravelsFlat<T>) {
+      message_.pieces = &kPieces;
+      message_.context = this;
     } else {
-      if constexpr (!kTravelsFlat<T>) {
-        message_.storage = room_.data();
-        message_.capacity = room_.capacity();
-      }
+      message_.storage = room_.data();
+      message_.capacity = room_.capacity();
       message_.grow = [](Incoming& self, std::size_t n) {
-        return static_cast<IncomingValue*>(self.context)->make_room(n);
+        self.storage = static_cast<IncomingValue*>(self.context)->room_.assign(n);
+        self.capacity = n;
+        return self.storage;
       };
       message_.context = this;
     }
@@ -172,13 +176,8 @@ class IncomingValue {
       if (message_.size % sizeof(Element) != 0) {
         throw_wrong_size(call_and_object, type_name<T>(), message_.size);
       }
-      // Empty messages need no room; a core may have been given room for more than came.
-      room_.resize(message_.size / sizeof(Element));
-      mend_run(room_);
-      T value = std::move(room_);
-      room_.clear();
-      message_.storage = nullptr;
-      message_.capacity = 0;
+      T value = std::move(room_.run());
+      mend_run(value);
       return value;
     } else {
       try {
@@ -198,21 +197,16 @@ class IncomingValue {
     alignas(T) std::byte bytes[sizeof(T)];
     Slot() noexcept {}  // NOLINT(modernize-use-equals-default)
   };
-  [[nodiscard]] std::byte* make_room(std::size_t n) requires(!kTravelsRaw<T>) {
-    if constexpr (kTravelsFlat<T>) {
-      using Element = typename T::value_type;
-      if (n % sizeof(Element) != 0) return nullptr;
-      room_.resize(n / sizeof(Element));
-      message_.storage = reinterpret_cast<std::byte*>(room_.data());
-    } else {
-      message_.storage = room_.assign(n);
-    }
-    message_.capacity = n;
-    return message_.storage;
-  }
+  static constexpr Incoming::Pieces kPieces = {
+      [](Incoming& self, std::size_t size, std::size_t here) {
+        return static_cast<IncomingValue*>(self.context)->room_.begin(size, here);
+      },
+      [](Incoming& self, std::span<const std::byte> piece) {
+        static_cast<IncomingValue*>(self.context)->room_.add(piece);
+      }};
 
-  using Room =
-      std::conditional_t<kTravelsRaw<T>, Slot, std::conditional_t<kTravelsFlat<T>, T, Buffer>>;
+  using Room = std::conditional_t<kTravelsRaw<T>, Slot,
+                                  std::conditional_t<kTravelsFlat<T>, RunFiller<T>, Buffer>>;
 
   Incoming message_;
   Room room_;
