@@ -107,6 +107,7 @@ class Queue {
   void put_many(const Range& values) {
     constexpr std::size_t kBatchBytes = std::size_t{1} << 16;
     detail::Batch batch;
+    const std::size_t most = core_->most_in_batch();
     const auto flush = [&] {
       if (batch.items() != 0) core_->put_many(batch);
       batch.clear();
@@ -115,7 +116,7 @@ class Queue {
       for (const T& value : values) {
         const detail::OutgoingValue<T> encoded(value, detail::Route::queue);
         const std::size_t size = encoded.message().bytes.size();
-        if (size > core_->most_in_batch()) {
+        if (size > most) {
           flush();
           (void)core_->put(encoded.message(), detail::Deadline::never());
           continue;

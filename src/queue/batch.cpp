@@ -14,10 +14,11 @@ void Batch::add(const Outgoing& message) {
   const std::size_t bytes = shm::record_bytes(size);
   const auto header = RecordHeader::make(shm::RecordKind::whole, false, size, message.type);
   std::byte* at = extend(bytes, 1);
+  // The padding is shown to other processes: nothing of this one's memory goes with it.
+  constexpr std::uint64_t kZero = 0;
+  std::memcpy(at + bytes - sizeof kZero, &kZero, sizeof kZero);
   std::memcpy(at, &header, sizeof header);
   if (size != 0) std::memcpy(at + sizeof header, message.bytes.data(), size);
-  // The padding is shown to other processes: nothing of this one's memory goes with it.
-  std::memset(at + sizeof header + size, 0, bytes - sizeof header - size);
 }
 
 bool Batch::take(Incoming& into) {

@@ -209,7 +209,8 @@ bool RingQueue::wait(There there, Plenty plenty, os::SpinBudget& budget, os::Fut
 bool RingQueue::wait_for_room(std::size_t bytes, Deadline deadline) {
   const Cursor tail = ring_.tail();
   const auto there = [&] {
-    return (ring_.room(tail, bytes) >= bytes && (maxsize_ == 0 || ring_.items() < maxsize_)) ||
+    return (ring_.room(tail, bytes) >= bytes &&
+            (maxsize_ == 0 || ring_.fewer_items(tail, maxsize_))) ||
            state() != QueueState::open;
   };
   if (there()) [[likely]]
@@ -219,7 +220,7 @@ bool RingQueue::wait_for_room(std::size_t bytes, Deadline deadline) {
   const auto plenty = [&] {
     const std::size_t many = std::min(bytes + ring_.capacity() / 16, ring_.capacity());
     return state() != QueueState::open ||
-           (ring_.room(tail, many) >= many && (maxsize_ == 0 || ring_.items() < maxsize_));
+           (ring_.room(tail, many) >= many && (maxsize_ == 0 || ring_.fewer_items(tail, maxsize_)));
   };
   return wait(there, plenty, room_spin_, ring_.state().writer_parked, deadline);
 }
@@ -240,7 +241,10 @@ bool RingQueue::put(const Outgoing& message, Deadline deadline, Backlog* from) {
 
   const std::size_t bytes = record_bytes(message.bytes.size());
   Hold hold(*this, put_side_);
-  if (!acquire_to_put(hold, bytes, deadline, from != nullptr)) return false;
+  const bool acquired = from != nullptr     ? hold.acquire_beside(deadline)
+                        : deadline.is_now() ? acquire_to_try(hold, bytes)
+                                            : hold.acquire(deadline);
+  if (!acquired) return false;
   const bool room = wait_for_room(bytes, deadline);
   if (room) {
     check_open("Queue::put");
@@ -253,9 +257,8 @@ bool RingQueue::put(const Outgoing& message, Deadline deadline, Backlog* from) {
   return room;
 }
 
-bool RingQueue::acquire_to_put(Hold& hold, std::size_t bytes, Deadline deadline, bool as_feeder) {
-  if (as_feeder) return hold.acquire_beside(deadline);
-  if (!deadline.is_now()) return hold.acquire(deadline);
+// Without a wait if need be: `deadline` is now.
+bool RingQueue::acquire_to_try(Hold& hold, std::size_t bytes) {
   const auto wanted = [&] { return put_side_.promised() || room_now(bytes); };
   return wanted() && hold.acquire_briefly(wanted);
 }
@@ -451,12 +454,17 @@ bool RingQueue::no_put_is_under_way(Deadline deadline) {
 // Held: get_lock. \returns false when there was no record until the deadline
 bool RingQueue::next_record(RecordHeader& header, Deadline deadline) {
   for (;;) {
-    if (!wait_for_data(deadline)) return false;
-    if (state() == QueueState::ended) throw_shut_down("Queue::get");
-    const Cursor head = ring_.head();
-    if (!ring_.peek(head, header)) {
-      if (!no_put_is_under_way(deadline)) return false;
-      if (ring_.empty()) throw_shut_down("Queue::get");
+    const bool there = ring_.peek(ring_.head(), header);
+    const QueueState now = state();
+    if (now == QueueState::ended) [[unlikely]]
+      throw_shut_down("Queue::get");
+    if (!there) {
+      if (now == QueueState::open) {
+        if (!wait_for_data(deadline)) return false;
+      } else {
+        if (!no_put_is_under_way(deadline)) return false;
+        if (ring_.empty()) throw_shut_down("Queue::get");
+      }
       continue;
     }
     switch (header.kind()) {

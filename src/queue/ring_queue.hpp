@@ -129,8 +129,7 @@ class RingQueue {
   }
   static constexpr std::size_t kMostTaken = std::size_t{1} << 18;
 
-  [[nodiscard]] bool acquire_to_put(Hold& hold, std::size_t bytes, Deadline deadline,
-                                    bool as_feeder);
+  [[nodiscard]] bool acquire_to_try(Hold& hold, std::size_t bytes);
   [[nodiscard]] static Fd open_bell(const Fd& queue);
   [[nodiscard]] bool take(Incoming& into, Deadline deadline);
   [[nodiscard]] std::size_t take_records(Batch& into, std::size_t at_most, Deadline deadline);

@@ -187,6 +187,16 @@ class Ring {
     const Cursor head = this->head();  // first, or it could be beyond the tail
     return items_between(head, tail());
   }
+  /// Whether fewer than `most` messages wait; looks at the reader's line only if that is in doubt.
+  /// After room(), which sees to it that the remembered head is not too old.
+  [[nodiscard]] bool fewer_items(Cursor tail, std::size_t most) const noexcept {
+    const Cursor seen(state_->head_seen.load(std::memory_order_relaxed));
+    if (items_between(seen, tail) < most) [[likely]]
+      return true;
+    const Cursor head = this->head();
+    state_->head_seen.store(head.raw(), std::memory_order_relaxed);
+    return items_between(head, tail) < most;
+  }
   /// Writes a record at `at`, where room() has shown it to fit; unseen until publish.
   /// \param prefix goes before the payload
   void write(Cursor at, RecordKind kind, bool descriptors, std::uint32_t type,
