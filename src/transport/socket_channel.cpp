@@ -212,16 +212,13 @@ bool SocketChannel::recv(Incoming& into, Deadline deadline) {
         break;
     }
     const Frame frame = in_.frame();
-    std::byte* const where = into.place(frame.bytes.size());
-    if (where == nullptr && frame.bytes.size() > into.capacity) {
+    if (!into.begin(frame.bytes.size(), frame.bytes.size())) {
       in_.pop();
       throw DecodeError(detail::concat("Connection::recv on ", name(),
                                        ": a message of a size that its type here cannot have"));
     }
-    if (!frame.bytes.empty()) std::memcpy(where, frame.bytes.data(), frame.bytes.size());
-    into.storage = where;
+    into.add(frame.bytes);
     into.type = frame.type;
-    into.size = frame.bytes.size();
     into.descriptors.clear();
     in_.pop();
     return true;
