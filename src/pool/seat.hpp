@@ -12,8 +12,8 @@
 #include "pool/message.hpp"
 #include "pool/slot.hpp"
 #include "tandem/detail/pool_chunk.hpp"
+#include "tandem/memory.hpp"
 #include "tandem/process.hpp"
-#include "tandem/shared_memory.hpp"
 
 namespace tandem::detail {
 

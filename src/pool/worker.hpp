@@ -2,7 +2,7 @@
 #pragma once
 
 #include "pool/message.hpp"
-#include "tandem/shared_memory.hpp"
+#include "tandem/memory.hpp"
 
 namespace tandem::detail {
 

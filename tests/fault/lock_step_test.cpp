@@ -9,8 +9,8 @@
 #include "support/step_kill.hpp"
 #include "tandem/error.hpp"
 #include "tandem/lock.hpp"
+#include "tandem/memory.hpp"
 #include "tandem/rlock.hpp"
-#include "tandem/shared_memory.hpp"
 
 namespace tandem {
 namespace {

@@ -10,8 +10,8 @@
 #include <cstdlib>
 
 #include "support/start_methods.hpp"
+#include "tandem/memory.hpp"
 #include "tandem/process.hpp"
-#include "tandem/shared_memory.hpp"
 
 namespace tandem {
 namespace {

@@ -13,8 +13,8 @@
 #include "support/start_methods.hpp"
 #include "tandem/error.hpp"
 #include "tandem/event.hpp"
+#include "tandem/memory.hpp"
 #include "tandem/process.hpp"
-#include "tandem/shared_memory.hpp"
 
 namespace tandem {
 namespace {

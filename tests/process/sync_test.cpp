@@ -15,9 +15,9 @@
 
 #include "support/start_methods.hpp"
 #include "tandem/error.hpp"
+#include "tandem/memory.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/process.hpp"
-#include "tandem/shared_memory.hpp"
 
 namespace tandem {
 namespace {

@@ -15,7 +15,7 @@
 #include "support/forked.hpp"
 #include "tandem/error.hpp"
 #include "tandem/event.hpp"
-#include "tandem/shared_memory.hpp"
+#include "tandem/memory.hpp"
 
 namespace tandem {
 namespace {

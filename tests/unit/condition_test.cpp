@@ -16,7 +16,7 @@
 #include "support/proc.hpp"
 #include "support/random.hpp"
 #include "tandem/error.hpp"
-#include "tandem/shared_memory.hpp"
+#include "tandem/memory.hpp"
 
 namespace tandem {
 namespace {

@@ -11,7 +11,7 @@
 #include "support/forked.hpp"
 #include "support/proc.hpp"
 #include "tandem/error.hpp"
-#include "tandem/shared_memory.hpp"
+#include "tandem/memory.hpp"
 
 namespace tandem {
 namespace {

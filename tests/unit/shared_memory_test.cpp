@@ -1,4 +1,4 @@
-#include "tandem/shared_memory.hpp"
+#include "tandem/memory.hpp"
 
 #include <gtest/gtest.h>
 
