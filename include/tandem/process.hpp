@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/call.hpp"
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/process_core.hpp"
@@ -43,6 +44,22 @@ TANDEM_EXPORT void set_start_method(StartMethod method);
 [[nodiscard]] TANDEM_EXPORT std::vector<StartMethod> all_start_methods();
 
 namespace detail {
+TANDEM_EXPORT void set_preload(Call preload);
+}
+
+/// What the fork server does before it forks anything: f(args...), once. Whatever that leaves in
+/// memory, every child of the server starts with, without a copy until one of them writes to it.
+/// Its threads and connections stay behind; it had better start none.
+///
+/// Holds for servers that this process starts from now on: one that runs already is left, and its
+/// processes with it. When f throws, a line on standard error says so and every start by forkserver
+/// throws StartError.
+template <class F, class... A>
+void set_forkserver_preload(F&& f, A&&... args) {
+  detail::set_preload(call(std::forward<F>(f), std::forward<A>(args)...));
+}
+
+namespace detail {
 template <class T>
 inline constexpr bool kProcessOption = false;
 template <>
@@ -57,7 +74,9 @@ inline constexpr bool kProcessOption<start::Tag<method>> = true;
 /// move-only (a Connection) is the child's from then on, this process's copy closed. The target's
 /// return value is ignored. An exception that leaves it is printed on the child's standard error
 /// and makes the exit code 1; std::exit(n) gives n. Children read standard input from /dev/null and
-/// get no descriptor they were not handed. A forked child writes out the standard streams at its
+/// get no descriptor they were not handed, and have the working directory and environment of who
+/// starts them; under forkserver, of the fork server, which has those of its starter when that first
+/// needed it. A forked child writes out the standard streams at its
 /// end; other FILEs that it opened are its own to close.
 ///
 /// Move-only. Destruction joins; the process is terminated first, and killed after a second, if it
@@ -167,7 +186,8 @@ class TANDEM_EXPORT ProcessInfo {
 /// The running children of this process, those of pools and managers included.
 [[nodiscard]] TANDEM_EXPORT std::vector<ProcessInfo> active_children();
 
-/// CPUs this process may use; affinity and the cgroup's quota count.
+/// CPUs this process may use now: those its affinity allows, and no more than its cgroup's quota is
+/// worth, rounded up.
 [[nodiscard]] TANDEM_EXPORT unsigned cpu_count();
 
 }  // namespace tandem

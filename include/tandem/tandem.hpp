@@ -3,11 +3,13 @@
 #pragma once
 
 #include "tandem/address.hpp"
+#include "tandem/async.hpp"
 #include "tandem/async_result.hpp"
 #include "tandem/auth_key.hpp"
 #include "tandem/call.hpp"
 #include "tandem/connection.hpp"
 #include "tandem/error.hpp"
+#include "tandem/future.hpp"
 #include "tandem/init.hpp"
 #include "tandem/listener.hpp"
 #include "tandem/log.hpp"

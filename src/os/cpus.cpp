@@ -1,3 +1,5 @@
+#include "os/cpus.hpp"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -74,10 +76,12 @@ bool lists_cpu(std::string_view controllers) {
   return false;
 }
 
-unsigned cpus_of_cgroup() {
+}  // namespace
+
+unsigned cpus_of_cgroups(const std::string& groups, const std::string& mount) {
   unsigned least = ~0U;
-  std::ifstream groups("/proc/self/cgroup");  // lines of  id:controllers:path
-  for (std::string line; std::getline(groups, line);) {
+  std::ifstream file(groups);  // lines of  id:controllers:path
+  for (std::string line; std::getline(file, line);) {
     const std::size_t first = line.find(':');
     const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
@@ -85,19 +89,22 @@ unsigned cpus_of_cgroup() {
     const std::string path = line.substr(second + 1);
     if (path.empty() || path.front() != '/') continue;
     if (controllers.empty()) {
-      least = std::min(least, least_quota("/sys/fs/cgroup", path, quota_v2));
+      least = std::min(least, least_quota(mount, path, quota_v2));
     } else if (lists_cpu(controllers)) {
-      least = std::min(least, least_quota("/sys/fs/cgroup/cpu", path, quota_v1));
-      least = std::min(least, least_quota("/sys/fs/cgroup/" + controllers, path, quota_v1));
+      least = std::min(least, least_quota(mount + "/cpu", path, quota_v1));
+      least = std::min(least, least_quota(mount + "/" + controllers, path, quota_v1));
     }
   }
   return least;
 }
 
-}  // namespace
+unsigned count_usable_cpus() {
+  return std::max(
+      1U, std::min(cpus_of_affinity(), cpus_of_cgroups("/proc/self/cgroup", "/sys/fs/cgroup")));
+}
 
 unsigned usable_cpus() {
-  static const unsigned cpus = std::max(1U, std::min(cpus_of_affinity(), cpus_of_cgroup()));
+  static const unsigned cpus = count_usable_cpus();
   return cpus;
 }
 

@@ -185,6 +185,21 @@ void replace_stdin(detail::Fd null) {
   std::clearerr(stdin);
 }
 
+void replace_output(detail::Fd fd) { check(::dup2(fd.get(), STDOUT_FILENO), "dup2 stdout"); }
+void replace_error(detail::Fd fd) { check(::dup2(fd.get(), STDERR_FILENO), "dup2 stderr"); }
+
+void silence_output() {
+  const detail::Fd null(check(::open("/dev/null", O_WRONLY | O_CLOEXEC), "open /dev/null"));
+  check(::dup2(null.get(), STDOUT_FILENO), "dup2 stdout");
+  check(::dup2(null.get(), STDERR_FILENO), "dup2 stderr");
+}
+
+detail::Fd copy_of_stream(int stream) {
+  const int flags = ::fcntl(stream, F_GETFD);
+  if (flags == -1 || (flags & FD_CLOEXEC) != 0) return {};
+  return detail::Fd(check(::fcntl(stream, F_DUPFD_CLOEXEC, kFirstDescriptor), "copy a stream"));
+}
+
 void fill_standard_streams() {
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
     if (::fcntl(stream, F_GETFD) != -1) continue;

@@ -39,6 +39,14 @@ void at_fork(void (*before)(), void (*after_in_parent)(), void (*after_in_child)
 /// Makes `null` this process's standard input and forgets what had been read ahead from the old
 /// one.
 void replace_stdin(detail::Fd null);
+/// Makes `fd` this process's standard output, or standard error.
+void replace_output(detail::Fd fd);
+void replace_error(detail::Fd fd);
+/// Makes both /dev/null.
+void silence_output();
+/// \returns a copy of a standard stream; nothing if it is closed, or its number that of a
+///   close-on-exec descriptor
+[[nodiscard]] detail::Fd copy_of_stream(int stream);
 /// Occupies the descriptor of each standard stream that is closed, or the next file that is opened
 /// would be it. Reading and writing them still fail with EBADF.
 void fill_standard_streams();

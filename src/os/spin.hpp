@@ -19,7 +19,7 @@ inline void cpu_relax() noexcept {
 #endif
 }
 
-/// CPUs this process may use: affinity and cgroup quota count. At least 1. Read once.
+/// count_usable_cpus() as it was when this was first called.
 [[nodiscard]] unsigned usable_cpus();
 
 /// One waiting place's memory of how long its waits were. Not shared between threads without a

@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -23,6 +24,14 @@ namespace {
 
 // Nobody is left to read it: the owner is dead.
 constexpr int kOwnerGone = 1;
+
+// The parent's exit handlers, and its globals, are not ours. Registered last, this runs before
+// them.
+void finish_forked_child(int status, void*) {
+  run_process_end_hooks();
+  flush_standard_streams();
+  os::exit_now(status);
+}
 
 std::string current_exception_type() {
   const std::type_info* type = abi::__cxa_current_exception_type();
@@ -52,6 +61,15 @@ void run_to_the_end(const std::function<void()>& body) {
     code = 1;
   }
   std::exit(code);
+}
+
+void end_as_forked_child() {
+  if (::on_exit(finish_forked_child, nullptr) != 0) os::exit_now(1);
+}
+
+const char* command_name(const char* path) {
+  const char* const slash = std::strrchr(path, '/');
+  return slash == nullptr ? path : slash + 1;
 }
 
 void report_uncaught() noexcept {

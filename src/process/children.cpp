@@ -4,13 +4,26 @@
 #include <utility>
 
 #include "os/pidfd.hpp"
+#include "os/poll.hpp"
 #include "os/self.hpp"
+#include "os/socket.hpp"
+#include "process/fork_server.hpp"
+#include "tandem/detail/log.hpp"
 
 namespace tandem::detail {
+
+namespace {
+constexpr int kLastSignal = 64;
+constexpr int kUnknown = 255;
+}  // namespace
 
 struct Children::State {
   std::mutex mutex;
   Node running;
+
+  void forget(const Child& ended) {
+    running.remove_if([&ended](const auto& child) { return child.get() == &ended; });
+  }
 };
 
 Children::State& Children::state() {
@@ -22,7 +35,10 @@ Children::State& Children::state() {
 void Children::make_fork_safe() {
   os::at_fork([] { state().mutex.lock(); }, [] { state().mutex.unlock(); },
               [] {
-                for (auto& child : state().running) child->pidfd_.reset();
+                for (auto& child : state().running) {
+                  child->pidfd_.reset();
+                  child->report_.reset();
+                }
                 state().running.clear();
                 state().mutex.unlock();
               });
@@ -36,20 +52,50 @@ namespace {
 Child::Child(std::string name, bool daemon)
     : name_(std::move(name)), daemon_(daemon), owner_(os::process_id()) {}
 
+bool Child::ended() {
+  if (!report_) return status().has_value();
+  if (!os::wait_readable(pidfd_.get(), Deadline::now())) return false;
+  Children::State& all = Children::state();
+  const std::lock_guard lock(all.mutex);
+  all.forget(*this);
+  return true;
+}
+
 std::optional<int> Child::status() {
+  if (report_) {
+    if (!ended()) return std::nullopt;
+    // Not under the lock, which every fork takes.
+    static_cast<void>(os::wait_readable(report_.get(), Deadline::never()));
+  }
   Children::State& all = Children::state();
   const std::lock_guard lock(all.mutex);
   if (!status_) {
-    status_ = os::reap(pidfd_);
-    if (status_) all.running.remove_if([this](const auto& child) { return child.get() == this; });
+    status_ = report_ ? reported_status() : os::reap(pidfd_);
+    if (status_) all.forget(*this);
   }
   return status_;
 }
 
-void Children::add(Node node, os::ChildProcess process) noexcept {
+// It has ended, and the server has said how or is gone.
+int Child::reported_status() const {
+  fork_server::Report report{};
+  os::Packet packet;
+  const os::Io io = os::recv_packet(report_.get(), fork_server::room_of(report), packet);
+  if (io == os::Io::done && packet.size == sizeof report && !packet.truncated &&
+      report.exit_code >= -kLastSignal && report.exit_code <= 255) {
+    return report.exit_code;
+  }
+  log(LogLevel::warning, "Process ", name_, " (pid ", std::to_string(pid_),
+      "): its fork server ended before it; how it ended may be unknown");
+  // Not ours to reap: what the kernel remembers.
+  return os::reap(pidfd_).value_or(kUnknown);
+}
+
+void Children::add(Node node, os::ChildProcess process, Fd report) noexcept {
   Child& child = *node.front();
   child.pid_ = process.pid;
   child.pidfd_ = std::move(process.pidfd);
+  child.report_ = std::move(report);
   const std::lock_guard lock(state().mutex);
   state().running.splice(state().running.end(), node);
 }
@@ -57,6 +103,7 @@ void Children::add(Node node, os::ChildProcess process) noexcept {
 std::vector<std::shared_ptr<Child>> Children::running() {
   const std::lock_guard lock(state().mutex);
   state().running.remove_if([](const auto& child) {
+    if (child->report_) return os::wait_readable(child->pidfd_.get(), Deadline::now());
     child->status_ = os::reap(child->pidfd_);
     return child->status_.has_value();
   });

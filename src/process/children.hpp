@@ -22,16 +22,22 @@ class Child {
   [[nodiscard]] int owner() const noexcept { return owner_; }
   /// Closed in a forked child of the owner.
   [[nodiscard]] const Fd& pidfd() const noexcept { return pidfd_; }
-  /// How it ended; nothing while it runs. The first to ask reaps it.
+  /// Without waiting for anything.
+  [[nodiscard]] bool ended();
+  /// How it ended; nothing while it runs. The first to ask reaps it. Where the fork server does that,
+  /// waits for its word, which comes at once unless the server is gone.
   [[nodiscard]] std::optional<int> status();
 
  private:
   friend class Children;
+  [[nodiscard]] int reported_status() const;
+
   std::string name_;
   bool daemon_;
   int owner_;
   int pid_ = 0;
   Fd pidfd_;
+  Fd report_;                  // of a child that the fork server reaps
   std::optional<int> status_;  // under the lock of Children
 };
 
@@ -41,7 +47,8 @@ class Children {
   using Node = std::list<std::shared_ptr<Child>>;
 
   /// \param node one child, allocated before there was a process to lose
-  static void add(Node node, os::ChildProcess process) noexcept;
+  /// \param report from the fork server, if it reaps the child
+  static void add(Node node, os::ChildProcess process, Fd report = {}) noexcept;
   /// Those that run.
   [[nodiscard]] static std::vector<std::shared_ptr<Child>> running();
   /// Once, when the library is loaded.

@@ -1,6 +1,8 @@
 // What this process knows about itself: its place in the family, and what it does at its end.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <shared_mutex>
 #include <string>
 
@@ -13,7 +15,8 @@ struct Identity {
   std::string name = {};
   std::string path = {};  // "1:2" for the second child of the first; empty in the first process
   bool daemon = false;
-  int parent_pid = 0;  // 0: was not started by a Process
+  int parent_pid = 0;                              // 0: was not started by a Process
+  std::optional<std::uint32_t> parent_birth = {};  // where the parent is not the system's parent
   std::string parent_name = {};
   bool parent_daemon = false;
 };

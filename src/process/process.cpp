@@ -6,10 +6,11 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "os/cpus.hpp"
+#include "os/liveness.hpp"
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
 #include "os/self.hpp"
-#include "os/spin.hpp"
 #include "process/bootstrap.hpp"
 #include "process/children.hpp"
 #include "process/context.hpp"
@@ -19,6 +20,18 @@ namespace tandem {
 namespace {
 
 std::atomic<StartMethod> default_start_method{StartMethod::spawn};
+
+const char* name_of(StartMethod method) {
+  switch (method) {
+    case StartMethod::spawn:
+      return "spawn";
+    case StartMethod::fork:
+      return "fork";
+    case StartMethod::forkserver:
+      return "forkserver";
+  }
+  return "unknown start method";
+}
 
 constexpr auto kTerminationGrace = std::chrono::seconds(1);
 
@@ -30,7 +43,9 @@ void set_start_method(StartMethod method) {
   default_start_method.store(method, std::memory_order_relaxed);
 }
 
-std::vector<StartMethod> all_start_methods() { return {StartMethod::spawn, StartMethod::fork}; }
+std::vector<StartMethod> all_start_methods() {
+  return {StartMethod::spawn, StartMethod::fork, StartMethod::forkserver};
+}
 
 namespace detail {
 
@@ -46,7 +61,7 @@ ProcessCore::ProcessCore(ProcessOptions options, std::unique_ptr<Target> target)
 ProcessCore::~ProcessCore() {
   if (child_ == nullptr || maker_ != os::process_id()) return;
   if (options_.daemon || std::uncaught_exceptions() > exceptions_) {
-    if (!child_->status() && os::send_signal(child_->pidfd(), SIGTERM) &&
+    if (!child_->ended() && os::send_signal(child_->pidfd(), SIGTERM) &&
         !join(Deadline::after(kTerminationGrace))) {
       os::send_signal(child_->pidfd(), SIGKILL);
     }
@@ -91,6 +106,7 @@ void ProcessCore::start() {
   auto child = std::make_shared<Child>(options_.name, options_.daemon);
   Children::Node node{child};
   os::ChildProcess process;
+  Fd report;
   flush_standard_streams();  // what was written before comes first, and only once
   try {
     switch (method) {
@@ -100,23 +116,25 @@ void ProcessCore::start() {
       case StartMethod::fork:
         process = start_fork(*target_, self);
         break;
-      case StartMethod::forkserver:
-        throw StartError(concat("Process::start on ", options_.name,
-                                ": forkserver is not available in this build; use spawn or fork"));
+      case StartMethod::forkserver: {
+        ServedProcess served = start_forkserver(*target_, self);
+        process = std::move(served.process);
+        report = std::move(served.report);
+        break;
+      }
     }
   } catch (const SystemError& error) {
     throw StartError(
-        concat("Process::start on ", options_.name,
-               method == StartMethod::fork ? " (fork): " : " (spawn): ", error.what()));
+        concat("Process::start on ", options_.name, " (", name_of(method), "): ", error.what()));
   }
-  Children::add(std::move(node), std::move(process));
+  Children::add(std::move(node), std::move(process), std::move(report));
   child_ = std::move(child);
   target_.reset();
 }
 
 bool ProcessCore::join(Deadline deadline) {
   Child& child = started("Process::join");
-  while (!child.status()) {
+  while (!child.ended()) {
     if (!os::wait_readable(child.pidfd().get(), deadline)) return false;
   }
   return true;
@@ -124,7 +142,7 @@ bool ProcessCore::join(Deadline deadline) {
 
 bool ProcessCore::is_alive() const {
   check_usable("Process::is_alive");
-  return child_ != nullptr && !child_->status();
+  return child_ != nullptr && !child_->ended();
 }
 
 int ProcessCore::pid() const {
@@ -151,7 +169,7 @@ int ProcessCore::sentinel() const { return started("Process::sentinel").pidfd().
 
 void ProcessCore::send(int signal, const char* call) {
   Child& child = started(call);
-  if (!child.status()) os::send_signal(child.pidfd(), signal);
+  if (!child.ended()) os::send_signal(child.pidfd(), signal);
 }
 
 void ProcessCore::terminate() { send(SIGTERM, "Process::terminate"); }
@@ -160,7 +178,7 @@ void ProcessCore::interrupt() { send(SIGINT, "Process::interrupt"); }
 
 void ProcessCore::close() {
   check_usable("Process::close");
-  if (child_ != nullptr && !child_->status()) {
+  if (child_ != nullptr && !child_->ended()) {
     throw Error(concat("Process::close on ", options_.name,
                        ": it is still running; join() or terminate() it first"));
   }
@@ -176,9 +194,13 @@ ProcessInfo::ProcessInfo(std::string name, int pid, bool daemon,
     : name_(std::move(name)), pid_(pid), daemon_(daemon), child_(std::move(child)) {}
 
 bool ProcessInfo::is_alive() const {
-  // A parent that ended would have left us to another.
-  if (child_ == nullptr) return pid_ == os::process_id() || pid_ == os::parent_process_id();
-  if (child_->owner() == os::process_id()) return !child_->status();
+  if (child_ == nullptr) {
+    if (pid_ == os::process_id()) return true;
+    // A parent that ended would have left us to another; the fork server's child is not its own.
+    const auto birth = detail::identity().parent_birth;
+    return birth ? os::birth_of(pid_) == birth : pid_ == os::parent_process_id();
+  }
+  if (child_->owner() == os::process_id()) return !child_->ended();
   try {  // in a fork of the process that started it
     return !os::wait_readable(os::open_pidfd(pid_).get(), detail::Deadline::now());
   } catch (const SystemError&) {
@@ -205,6 +227,6 @@ std::vector<ProcessInfo> active_children() {
   return all;
 }
 
-unsigned cpu_count() { return os::usable_cpus(); }
+unsigned cpu_count() { return os::count_usable_cpus(); }
 
 }  // namespace tandem

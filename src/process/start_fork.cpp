@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <mutex>
 #include <shared_mutex>
 #include <utility>
@@ -28,14 +27,6 @@ struct Fork {
   Fd null = {};
 };
 
-// The parent's exit handlers, and its globals, are not ours. Registered last, this runs before
-// them.
-void finish_forked_child(int status, void*) {
-  run_process_end_hooks();
-  flush_standard_streams();
-  os::exit_now(status);
-}
-
 void wait_for_release(Fork& fork) {
   pollfd either[] = {{fork.released.get(), POLLIN, 0}, {fork.owner.get(), POLLIN, 0}};
   os::poll_until(either, Deadline::never());
@@ -44,7 +35,7 @@ void wait_for_release(Fork& fork) {
 
 [[noreturn]] void run_forked_child(Fork& fork) {
   run_to_the_end([&] {
-    if (::on_exit(finish_forked_child, nullptr) != 0) os::exit_now(1);
+    end_as_forked_child();
     os::unblock_all_signals();
     become(fork.child);
     wait_for_release(fork);

@@ -23,7 +23,7 @@ namespace tandem {
 enum class StartMethod {
   spawn,       ///< the program is executed anew; nothing is inherited but what is passed
   fork,        ///< the process is duplicated; any callable can run in the copy
-  forkserver,  ///< not available in this build
+  forkserver,  ///< a small server of this program forks; see set_forkserver_preload
 };
 
 /// What can be said about a Process before its target.
