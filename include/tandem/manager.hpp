@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tandem/address.hpp"
+#include "tandem/auth_key.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/dict_proxy.hpp"
 #include "tandem/list_proxy.hpp"
@@ -24,8 +26,12 @@
 namespace tandem {
 
 struct ManagerOptions {
-  std::string name;                         ///< of the server process; empty: one is made up
-  std::optional<StartMethod> start_method;  ///< of the server process
+  /// Where the server lets in whoever knows the key; empty: a unix name that nobody can guess.
+  Address address = {};
+  /// Empty: one is made up. Not over tcp, where it must be given.
+  AuthKey authkey = {};
+  std::string name = {};                         ///< of the server process; empty: one is made up
+  std::optional<StartMethod> start_method = {};  ///< of the server process
 };
 
 /// What a manager's server holds at one moment.
@@ -37,24 +43,35 @@ struct ManagerStatistics {
 /// Starts a server process, a daemon child of this one, and makes objects in it. Move-only.
 ///
 /// The server ends with `shutdown()`, with this object, or with the process that made it, however
-/// that ends; calls on proxies then throw `EndOfFile`. It ignores SIGINT. Only processes of the
-/// same user can talk to it. Proxies work in every process they reach. All members may be used from
+/// that ends; calls on proxies then throw `EndOfFile`. It ignores SIGINT. Processes of the same user
+/// on this machine talk to it as soon as they have a proxy; others join it first (`connect`), and
+/// then their children need not: a proxy carries the way, never the key. All members may be used from
 /// any thread.
 class TANDEM_EXPORT Manager {
  public:
   /// \throws StartError
   Manager();
   explicit Manager(ManagerOptions options);
+  /// Joins a manager that another program has started, here or on another machine. Its proxies then
+  /// work in this process and in those it starts. Over a unix address calls go through shared
+  /// memory, over tcp through the socket: as fast as that, and not encrypted. \throws as
+  /// `tandem::connect`
+  [[nodiscard]] static Manager connect(Address address, AuthKey authkey);
   Manager(Manager&& other) noexcept;
   Manager& operator=(Manager&& other) noexcept;
-  /// As `shutdown()`. In a forked child: only lets go.
+  /// As `shutdown()`. In a forked child, or of one that was joined: only lets go.
   ~Manager();
 
-  /// Of the server process.
+  /// Where others find the server, with the port that was chosen.
+  [[nodiscard]] Address address() const;
+  /// What they must know.
+  [[nodiscard]] AuthKey authkey() const;
+  /// Of the server process, on its machine.
   [[nodiscard]] int pid() const;
   [[nodiscard]] const std::string& name() const;
   /// Ends the server and waits for it: what it is doing is finished, but after a second it is
-  /// killed. Again: does nothing. Other calls then throw `Closed`.
+  /// killed. Again: does nothing. Other calls then throw `Closed`. \throws Error in a process that
+  /// did not start it
   void shutdown();
   [[nodiscard]] ManagerStatistics statistics() const;
 
@@ -81,6 +98,7 @@ class TANDEM_EXPORT Manager {
 
  private:
   struct State;
+  explicit Manager(std::unique_ptr<State> state);
 
   [[nodiscard]] std::shared_ptr<detail::ManagerClient> client(std::string_view call) const;
   template <class Fill>

@@ -15,6 +15,10 @@
 #include "os/poll.hpp"
 #include "os/self.hpp"
 #include "os/socket.hpp"
+#include "tandem/detail/archive.hpp"
+#include "tandem/detail/byte_listener.hpp"
+#include "tandem/detail/codec.hpp"
+#include "tandem/detail/context.hpp"
 #include "tandem/detail/exception.hpp"
 #include "tandem/error.hpp"
 
@@ -35,11 +39,65 @@ namespace {
 struct Clients {
   std::mutex mutex;
   std::map<std::string, std::shared_ptr<ManagerClient>, std::less<>> by_address;
+  std::map<std::string, ManagerClient::Door, std::less<>> doors;
   std::atomic<pid_t> server_process{0};
 };
 Clients& clients() {
   static Clients& all = *new Clients;
   return all;
+}
+
+// Children that do not inherit memory get the doors, keys included, as an inherited state.
+[[maybe_unused]] const bool doors_inherited =
+    (register_inherited_state(
+         kInheritedManagerKeys,
+         [](Encoder& to) {
+           Clients& all = clients();
+           const std::lock_guard lock(all.mutex);
+           to.write_size(all.doors.size());
+           for (const auto& [name, door] : all.doors) {
+             encode(to, name);
+             encode(to, door.address);
+             encode(to, door.key);
+           }
+         },
+         [](Decoder& from) {
+           Clients& all = clients();
+           const std::lock_guard lock(all.mutex);
+           for (std::size_t left = from.read_size(1); left != 0; --left) {
+             auto name = decode<std::string>(from);
+             auto address = decode<Address>(from);
+             auto key = decode<AuthKey>(from);
+             all.doors.insert_or_assign(std::move(name),
+                                        ManagerClient::Door{std::move(address), std::move(key)});
+           }
+         }),
+     true);
+
+/// Receives one message of a known type into `into`, which has its exact size.
+void recv_exactly(ByteChannel& from, std::uint32_t type, std::span<std::byte> bytes,
+                  Deadline deadline) {
+  Incoming into;
+  into.storage = bytes.data();
+  into.capacity = bytes.size();
+  if (!from.recv(into, deadline)) throw TimedOut("the server does not answer");
+  if (into.type != type || into.size != bytes.size()) {
+    throw DecodeError("it is no manager of this version");
+  }
+}
+
+manager_protocol::Identity enter(const Address& address, const AuthKey& key,
+                                 std::unique_ptr<ByteChannel>& channel) {
+  channel = connect_channel(address, key);
+  manager_protocol::Identity identity;
+  recv_exactly(*channel, manager_protocol::kIdentityType,
+               std::as_writable_bytes(std::span(&identity, 1)),
+               Deadline::after(std::chrono::seconds(10)));
+  if (identity.version != manager_protocol::kVersion ||
+      !manager_protocol::is_address({identity.name.data(), identity.name.size()})) {
+    throw DecodeError("it is no manager of this version");
+  }
+  return identity;
 }
 
 constexpr const char* kGone = "the server is gone";
@@ -112,9 +170,23 @@ std::shared_ptr<ManagerClient> ManagerClient::to(const std::string& address, int
       ++at;
     }
   }
-  auto made = std::make_shared<ManagerClient>(address, server_pid);
+  const auto door = all.doors.find(address);
+  auto made = std::make_shared<ManagerClient>(
+      address, server_pid, door == all.doors.end() ? std::nullopt : std::optional(door->second));
   all.by_address.emplace(address, made);
   return made;
+}
+
+std::shared_ptr<ManagerClient> ManagerClient::join(const Address& address, const AuthKey& key) {
+  std::unique_ptr<ByteChannel> channel;
+  const manager_protocol::Identity identity = enter(address, key, channel);
+  const std::string name(identity.name.data(), identity.name.size());
+  if (address.is_tcp()) {
+    Clients& all = clients();
+    const std::lock_guard lock(all.mutex);
+    all.doors.insert_or_assign(name, Door{address, key});
+  }
+  return to(name, identity.pid);
 }
 
 void ManagerClient::become_server() {
@@ -142,7 +214,10 @@ struct ManagerClient::ForkHandlers {
       for (const auto& [id, count] : client->table_) {
         if (count.handles > 0) client->fork_ids_.push_back(id);
       }
-      if (client->fork_ids_.empty() || client->link_->dead != nullptr || inside_server()) continue;
+      if (client->fork_ids_.empty() || client->link_->dead != nullptr || inside_server() ||
+          client->door_) {
+        continue;
+      }
       try {
         client->fork_socket_ = client->connect_and_greet(client->fork_ids_);
       } catch (const Error&) {
@@ -178,8 +253,11 @@ struct ManagerClient::ForkHandlers {
   }
 };
 
-ManagerClient::ManagerClient(std::string address, int server_pid)
-    : address_(std::move(address)), server_pid_(server_pid), link_(new Link) {
+ManagerClient::ManagerClient(std::string address, int server_pid, std::optional<Door> door)
+    : address_(std::move(address)),
+      server_pid_(server_pid),
+      door_(std::move(door)),
+      link_(new Link) {
   [[maybe_unused]] static const bool registered = [] {
     os::at_fork(ForkHandlers::prepare, ForkHandlers::parent, ForkHandlers::child);
     return true;
@@ -228,8 +306,41 @@ Fd ManagerClient::connect_and_greet(const std::vector<std::uint64_t>& ids) const
   return socket;
 }
 
+std::unique_ptr<ByteChannel> ManagerClient::enter_and_greet(
+    const std::vector<std::uint64_t>& ids) const {
+  std::unique_ptr<ByteChannel> channel;
+  const manager_protocol::Identity identity = enter(door_->address, door_->key, channel);
+  if (std::string_view(identity.name.data(), identity.name.size()) != address_) {
+    throw EndOfFile("another manager has taken its place");
+  }
+  std::size_t at = 0;
+  do {
+    const std::size_t n = std::min(ids.size() - at, manager_protocol::kIdsPerGreeting);
+    GreetingHeader header;
+    header.last = at + n == ids.size() ? 1 : 0;
+    Buffer packet;
+    manager_protocol::put(packet, header);
+    packet.append(ids.data() + at, n * sizeof(std::uint64_t));
+    Outgoing message;
+    message.type = manager_protocol::kGreetingType;
+    message.bytes = packet.bytes();
+    channel->send(message);
+    at += n;
+  } while (at < ids.size());
+  return channel;
+}
+
 void ManagerClient::open(Link& link) {
   const std::lock_guard lock(table_mutex_);
+  if (door_) {
+    std::vector<std::uint64_t> ids;
+    for (const auto& [id, count] : table_) {
+      if (count.handles > 0) ids.push_back(id);
+    }
+    link.channel = enter_and_greet(ids);
+    for (const std::uint64_t id : ids) ++table_.find(id)->second.granted;
+    return;
+  }
   if (!link.socket) {
     std::vector<std::uint64_t> ids;
     for (const auto& [id, count] : table_) {

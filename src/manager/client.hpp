@@ -10,7 +10,8 @@
 //    greeting what the child will refer to; the child gets that socket and a new Link, and leaves
 //    the old one, which another thread may have been using, undestroyed. The server reads greetings
 //    before it takes any reference back, so the child's objects outlive whatever the parent does
-//    next.
+//    next. Over tcp there is no such second connection, since to make one takes an answer of the
+//    server: the child connects at its first call, and finds what lives then.
 #pragma once
 
 #include <atomic>
@@ -18,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +27,8 @@
 #include <utility>
 #include <vector>
 
+#include "tandem/address.hpp"
+#include "tandem/auth_key.hpp"
 #include "tandem/detail/byte_channel.hpp"
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/fd.hpp"
@@ -37,11 +41,22 @@ class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
   /// The process's client for this server, made on first use. Does not connect yet.
   [[nodiscard]] static std::shared_ptr<ManagerClient> to(const std::string& address,
                                                          int server_pid);
+  /// Goes to where a manager's server lets strangers in. What is learned there (the way over tcp,
+  /// with the key) is this process's, and its children's, way to that server from now on.
+  /// \throws AuthenticationError, SystemError, EndOfFile, TimedOut
+  [[nodiscard]] static std::shared_ptr<ManagerClient> join(const Address& address,
+                                                           const AuthKey& key);
   /// From now on this process is the server at `address`: proxies have names here, but no calls.
   static void become_server();
   [[nodiscard]] static bool inside_server();
 
-  ManagerClient(std::string address, int server_pid);
+  /// The way to a server that is reached over tcp.
+  struct Door {
+    Address address;
+    AuthKey key;
+  };
+
+  ManagerClient(std::string address, int server_pid, std::optional<Door> door);
   ManagerClient(const ManagerClient&) = delete;
   ManagerClient& operator=(const ManagerClient&) = delete;
   ~ManagerClient();
@@ -88,6 +103,8 @@ class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
 
   void open(Link& link);
   [[nodiscard]] Fd connect_and_greet(const std::vector<std::uint64_t>& ids) const;
+  [[nodiscard]] std::unique_ptr<ByteChannel> enter_and_greet(
+      const std::vector<std::uint64_t>& ids) const;
   void send(Link& link, std::span<std::byte> request);
   void receive(Link& link, std::uint32_t sequence, Buffer& reply);
   void send_releases(Link& link);
@@ -97,6 +114,7 @@ class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
 
   const std::string address_;
   const int server_pid_;
+  const std::optional<Door> door_;
   std::mutex table_mutex_;
   std::unordered_map<std::uint64_t, Count> table_;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> releases_;  // not said yet

@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -16,7 +17,9 @@
 #include "os/self.hpp"
 #include "os/signals.hpp"
 #include "os/socket.hpp"
+#include "os/socket_file.hpp"
 #include "tandem/error.hpp"
+#include "transport/reception.hpp"
 
 namespace tandem {
 namespace {
@@ -40,11 +43,14 @@ class ListeningSocket {
 };
 
 struct Serve {
-  void operator()(ListeningSocket listener, const std::string& address) const {
+  void operator()(ListeningSocket listener, const std::string& name, ListeningSocket door,
+                  const Address& address, const AuthKey& key) const {
     os::ignore_interrupts();
     detail::ManagerClient::become_server();
-    const auto self = detail::ManagerClient::to(address, os::process_id());
-    detail::ManagerServer(listener.take(), self->name()).run();
+    const auto self = detail::ManagerClient::to(name, os::process_id());
+    detail::ManagerServer(listener.take(), name, self->name(),
+                          std::make_unique<transport::Reception>(door.take(), address, key))
+        .run();
   }
 };
 
@@ -57,10 +63,12 @@ std::string server_name(std::string given) {
 }  // namespace
 
 struct Manager::State {
-  explicit State(Process p) : process(std::move(p)) {}
-
   std::mutex mutex;
-  Process process;
+  os::SocketFile file;  // of `address`, in the process that started the server
+  Address address;
+  AuthKey key;
+  std::string name;
+  std::optional<Process> process;  // nothing: it was joined
   int pid = 0;
   int owner = os::process_id();
   std::shared_ptr<detail::ManagerClient> client;  // null after shutdown
@@ -70,17 +78,39 @@ Manager::Manager() : Manager(ManagerOptions{}) {}
 
 Manager::Manager(ManagerOptions options) {
   namespace protocol = detail::manager_protocol;
-  const std::string address =
+  auto state = std::make_unique<State>();
+  state->address = std::move(options.address);
+  state->key = options.authkey.empty() && !state->address.is_tcp() ? AuthKey::random()
+                                                                   : std::move(options.authkey);
+  ListeningSocket door(transport::listen_at(state->address, state->key, state->file));
+  const std::string name =
       detail::concat(protocol::kAddressPrefix, os::random_digits(protocol::kAddressDigits));
-  ListeningSocket listener(os::listen_abstract(address));
-  state_ =
-      std::make_unique<State>(Process(ProcessOptions{.name = server_name(std::move(options.name)),
-                                                     .daemon = true,
-                                                     .start_method = options.start_method},
-                                      Serve{}, std::move(listener), address));
-  state_->process.start();
-  state_->pid = state_->process.pid();
-  state_->client = detail::ManagerClient::to(address, state_->pid);
+  ListeningSocket listener(os::listen_abstract(name));
+  state->name = server_name(std::move(options.name));
+  state->process.emplace(
+      ProcessOptions{.name = state->name, .daemon = true, .start_method = options.start_method},
+      Serve{}, std::move(listener), name, std::move(door), state->address, state->key);
+  state->process->start();
+  state->pid = state->process->pid();
+  state->client = detail::ManagerClient::to(name, state->pid);
+  state_ = std::move(state);
+}
+
+Manager::Manager(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Manager Manager::connect(Address address, AuthKey authkey) {
+  auto state = std::make_unique<State>();
+  try {
+    state->client = detail::ManagerClient::join(address, authkey);
+  } catch (const DecodeError& error) {
+    throw DecodeError(
+        detail::concat("Manager::connect to ", address.to_string(), ": ", error.what()));
+  }
+  state->address = std::move(address);
+  state->key = std::move(authkey);
+  state->pid = state->client->server_pid();
+  state->name = state->client->name();
+  return Manager(std::move(state));
 }
 
 Manager::Manager(Manager&& other) noexcept = default;
@@ -94,7 +124,7 @@ Manager& Manager::operator=(Manager&& other) noexcept {
 }
 
 Manager::~Manager() {
-  if (state_ == nullptr || state_->owner != os::process_id()) return;
+  if (state_ == nullptr || !state_->process || state_->owner != os::process_id()) return;
   try {
     shutdown();
   } catch (const std::exception&) {
@@ -109,22 +139,33 @@ int Manager::pid() const {
 
 const std::string& Manager::name() const {
   if (state_ == nullptr) throw Closed("Manager::name: moved from");
-  return state_->process.name();
+  return state_->name;
+}
+
+Address Manager::address() const {
+  if (state_ == nullptr) throw Closed("Manager::address: moved from");
+  return state_->address;
+}
+
+AuthKey Manager::authkey() const {
+  if (state_ == nullptr) throw Closed("Manager::authkey: moved from");
+  return state_->key;
 }
 
 void Manager::shutdown() {
   if (state_ == nullptr) throw Closed("Manager::shutdown: moved from");
   const std::lock_guard lock(state_->mutex);
   if (state_->client == nullptr) return;
-  if (state_->owner != os::process_id()) {
+  if (!state_->process || state_->owner != os::process_id()) {
     throw Error(detail::concat("Manager::shutdown on ", state_->client->name(),
                                ": only the process that made a manager can end it"));
   }
   const auto client = std::exchange(state_->client, nullptr);
+  state_->file.remove();
   const auto deadline = detail::Deadline::after(std::chrono::seconds(1));
-  if (!client->ask_to_end(deadline) || !state_->process.join_for(deadline.left())) {
-    state_->process.kill();
-    state_->process.join();
+  if (!client->ask_to_end(deadline) || !state_->process->join_for(deadline.left())) {
+    state_->process->kill();
+    state_->process->join();
   }
   // Only now: a call of another thread may hold the connection, and has ended with the server.
   client->disconnect("the manager was shut down");
@@ -134,7 +175,7 @@ std::shared_ptr<detail::ManagerClient> Manager::client(std::string_view call) co
   if (state_ == nullptr) throw Closed(detail::concat(call, ": moved from"));
   const std::lock_guard lock(state_->mutex);
   if (state_->client == nullptr) {
-    throw Closed(detail::concat(call, " on ", state_->process.name(), ": it was shut down"));
+    throw Closed(detail::concat(call, " on ", state_->name, ": it was shut down"));
   }
   return state_->client;
 }

@@ -18,6 +18,11 @@ inline constexpr std::uint32_t kVersion = 1;
 /// Outgoing::type of every message.
 inline constexpr std::uint32_t kMessageType = 0x6d677231;
 
+/// What the server says first to a client that came in by its address, and the client's greetings
+/// after that if it stays on this channel.
+inline constexpr std::uint32_t kIdentityType = 0x6d677230;
+inline constexpr std::uint32_t kGreetingType = 0x6d676732;
+
 /// A request or reply longer than this goes in pieces. A piece fits into an idle channel whole, so
 /// the server never waits for a client that does not read.
 inline constexpr std::size_t kPieceBytes = std::size_t{32} << 10;
@@ -72,6 +77,15 @@ inline constexpr std::size_t kAddressDigits = 32;
          text.starts_with(kAddressPrefix) &&
          text.find_first_not_of("0123456789abcdef", kAddressPrefix.size()) == text.npos;
 }
+
+/// In a message of kIdentityType. A client of this machine then connects to `name`, as all
+/// processes do that get a proxy; one that came over tcp stays and greets.
+struct Identity {
+  std::uint32_t version = kVersion;
+  std::int32_t pid = 0;
+  std::array<char, kAddressPrefix.size() + kAddressDigits> name = {};
+};
+static_assert(sizeof(Identity) == 56);
 
 /// Reads plain numbers and counted bytes from bytes that anybody may have written.
 class Reader {

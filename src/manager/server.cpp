@@ -10,7 +10,9 @@
 #include "os/fence.hpp"
 #include "os/futex.hpp"
 #include "os/poll.hpp"
+#include "os/self.hpp"
 #include "os/socket.hpp"
+#include "tandem/detail/log.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
@@ -36,12 +38,17 @@ constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
 
 }  // namespace
 
-ManagerServer::ManagerServer(Fd listener, std::string where)
+ManagerServer::ManagerServer(Fd listener, const std::string& name, std::string where,
+                             std::unique_ptr<transport::Reception> reception)
     : listener_(std::move(listener)),
+      reception_(std::move(reception)),
       store_(std::move(where)),
       piece_(kPieceBytes),
       greeting_packet_(sizeof(GreetingHeader) + kIdsPerGreeting * sizeof(std::uint64_t)) {
+  identity_.pid = os::process_id();
+  std::copy_n(name.begin(), std::min(name.size(), identity_.name.size()), identity_.name.begin());
   poller_.add(listener_.get(), kListenerKey);
+  poller_.add(reception_->fd(), kReceptionKey);
 }
 
 // --- the loop ---
@@ -86,7 +93,7 @@ void ManagerServer::sleep() {
   for (Connection* const connection : awake_) connection->awake = false;
   awake_.clear();
   const long long start = os::SpinBudget::now_ns();
-  poll(Deadline::never());
+  poll(reception_->next());
   spin_.slept(os::SpinBudget::now_ns() - start);
 }
 
@@ -96,15 +103,21 @@ void ManagerServer::poll(Deadline deadline) {
       accept_all();
       continue;
     }
+    if (key == kReceptionKey) {
+      receive_guests();
+      continue;
+    }
     const auto at = connections_.find(key);
     if (at == connections_.end()) continue;
     Connection& connection = *at->second;
     if (connection.channel) {
-      wake(connection);
+      if (connection.unflushed) flush(connection);
+      if (connection.channel) wake(connection);
     } else if (connection.socket) {
       greet(connection);
     }
   }
+  if (reception_->next().passed()) receive_guests();
   if (!expelled_.empty()) bury();
 }
 
@@ -158,9 +171,7 @@ void ManagerServer::accept_all() {
       Connection& connection = *made;
       connection.key = ++last_key_;
       connection.socket = std::move(*socket);
-      greeting_.reserve(greeting_.size() + 1);
-      expelled_.reserve(connections_.size() + 1);
-      awake_.reserve(connections_.size() + 1);
+      make_room_for_one_more();
       connections_.emplace(connection.key, std::move(made));
       greeting_.push_back(&connection);
       poller_.add(connection.socket.get(), connection.key);
@@ -169,6 +180,63 @@ void ManagerServer::accept_all() {
       poller_.remove(listener_.get());
       listening_ = false;
     }
+  }
+}
+
+void ManagerServer::make_room_for_one_more() {
+  greeting_.reserve(greeting_.size() + 1);
+  expelled_.reserve(connections_.size() + 1);
+  awake_.reserve(connections_.size() + 1);
+}
+
+void ManagerServer::receive_guests() {
+  std::vector<transport::Reception::Guest> guests;
+  try {
+    reception_->step(guests);
+  } catch (const Error& error) {
+    log(LogLevel::error, "Manager at ", reception_->address().to_string(),
+        ": nobody new is let in any more: ", error.what());
+    poller_.remove(reception_->fd());
+  }
+  for (auto& guest : guests) {
+    try {
+      admit(guest);
+    } catch (const std::exception& error) {  // whatever is wrong, it is this client's
+      log(LogLevel::warning, "Manager at ", reception_->address().to_string(),
+          ": lost a client that had come in: ", error.what());
+    }
+  }
+}
+
+void ManagerServer::admit(transport::Reception::Guest& guest) {
+  Outgoing message;
+  message.type = manager_protocol::kIdentityType;
+  message.bytes = std::as_bytes(std::span(&identity_, 1));
+  if (!guest.channel->try_send(message)) throw EndOfFile("it takes nothing");
+  if (!guest.from.is_tcp()) return;  // it comes again by the door for processes of this machine
+  auto made = std::make_unique<Connection>();
+  Connection& connection = *made;
+  connection.key = ++last_key_;
+  connection.channel = std::move(guest.channel);
+  make_room_for_one_more();
+  connections_.emplace(connection.key, std::move(made));
+  try {
+    poller_.add(connection.channel->doorbell(), connection.key);
+  } catch (...) {
+    connections_.erase(connection.key);
+    throw;
+  }
+  flush(connection);
+}
+
+void ManagerServer::flush(Connection& connection) {
+  try {
+    const bool unflushed = !connection.channel->flush();
+    if (unflushed == connection.unflushed) return;
+    poller_.watch_room(connection.channel->doorbell(), connection.key, unflushed);
+    connection.unflushed = unflushed;
+  } catch (const Error&) {  // it is gone
+    expel(connection);
   }
 }
 
@@ -205,17 +273,22 @@ bool ManagerServer::read_greeting(Connection& connection) {
     case os::Io::done:
       break;
   }
-  Reader from(std::span<const std::byte>(greeting_packet_).first(packet.size));
+  if (packet.truncated || !packet.descriptors.empty()) {
+    throw DecodeError("Manager: not a client's greeting");
+  }
+  take_greeting(connection, std::span<const std::byte>(greeting_packet_).first(packet.size));
+  if (connection.greeted) std::erase(greeting_, &connection);
+  return true;
+}
+
+void ManagerServer::take_greeting(Connection& connection, std::span<const std::byte> bytes) {
+  Reader from(bytes);
   const auto header = from.raw<GreetingHeader>();
-  if (packet.truncated || !packet.descriptors.empty() || header.magic != GreetingHeader().magic ||
-      header.version != manager_protocol::kVersion) {
+  if (header.magic != GreetingHeader().magic || header.version != manager_protocol::kVersion) {
     throw DecodeError("Manager: not a client's greeting");
   }
   while (from.left() > 0) store_.greet(connection.references, from.raw<ObjectId>());
-  if (header.last == 0) return true;
-  connection.greeted = true;
-  std::erase(greeting_, &connection);
-  return true;
+  connection.greeted = header.last != 0;
 }
 
 /// Closes it; `bury` does the rest when nobody walks over the lists.
@@ -253,8 +326,12 @@ void ManagerServer::serve(Connection& connection) {
     into.storage = piece_.data();
     into.capacity = piece_.size();
     if (!connection.channel->recv(into, Deadline::now())) return;
-    if (into.type == kMessageType && into.descriptors.empty() &&
-        take_piece(connection, std::span<const std::byte>(piece_).first(into.size))) {
+    const auto bytes = std::span<const std::byte>(piece_).first(into.size);
+    if (!connection.greeted && into.type == manager_protocol::kGreetingType) {
+      return take_greeting(connection, bytes);
+    }
+    if (connection.greeted && into.type == kMessageType && into.descriptors.empty() &&
+        take_piece(connection, bytes)) {
       return;
     }
   } catch (const std::exception&) {
@@ -314,6 +391,10 @@ bool ManagerServer::send_piece(Connection& connection) {
   message.type = kMessageType;
   message.bytes = reply.bytes().subspan(start, size);
   if (!connection.channel->try_send(message)) return false;  // it does not read its replies
+  if (!connection.channel->flush() && !connection.unflushed) {
+    poller_.watch_room(connection.channel->doorbell(), connection.key, true);
+    connection.unflushed = true;
+  }
   connection.replied = start + size;
   if (last) {
     reply.clear();

@@ -28,13 +28,17 @@
 #include "tandem/detail/byte_channel.hpp"
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/fd.hpp"
+#include "transport/reception.hpp"
 
 namespace tandem::detail {
 
 class ManagerServer {
  public:
   /// \param listener not blocking
-  ManagerServer(Fd listener, std::string where);
+  /// \param name the abstract address it listens at
+  /// \param reception where those come in who have only an address and the key
+  ManagerServer(Fd listener, const std::string& name, std::string where,
+                std::unique_ptr<transport::Reception> reception);
   ManagerServer(const ManagerServer&) = delete;
   ManagerServer& operator=(const ManagerServer&) = delete;
 
@@ -48,7 +52,8 @@ class ManagerServer {
     bool greeted = false;
     std::unique_ptr<ByteChannel> channel;
     bool awake = false;
-    bool heard = false;  // since the last time that was asked
+    bool unflushed = false;  // the poller tells when the channel takes more
+    bool heard = false;      // since the last time that was asked
     unsigned quiet = 0;
     ClientReferences references;
     Buffer request;  // the pieces so far; empty between requests
@@ -67,9 +72,13 @@ class ManagerServer {
 
   // Coming and going.
   void accept_all();
+  void receive_guests();
+  void admit(transport::Reception::Guest& guest);
+  void make_room_for_one_more();
   void greet_all();
   void greet(Connection& connection);
   [[nodiscard]] bool read_greeting(Connection& connection);
+  void take_greeting(Connection& connection, std::span<const std::byte> bytes);
   void expel(Connection& connection) noexcept;
   void bury();
 
@@ -79,15 +88,19 @@ class ManagerServer {
   [[nodiscard]] bool answer(Connection& connection, std::uint32_t sequence,
                             std::span<const std::byte> request);
   [[nodiscard]] bool send_piece(Connection& connection);
+  void flush(Connection& connection);
 
   static constexpr std::uint64_t kListenerKey = 0;
+  static constexpr std::uint64_t kReceptionKey = 1;
 
   Fd listener_;
   bool listening_ = true;  // false while this process has no descriptors left
+  manager_protocol::Identity identity_;
+  std::unique_ptr<transport::Reception> reception_;
   Store store_;
   os::Poller poller_;
   os::SpinBudget spin_;
-  std::uint64_t last_key_ = kListenerKey;
+  std::uint64_t last_key_ = kReceptionKey;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<Connection*> awake_;
   std::vector<Connection*> greeting_;  // who has not said everything of it

@@ -18,6 +18,13 @@ void Poller::add(int fd, std::uint64_t key) {
   check(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "add to an epoll descriptor");
 }
 
+void Poller::watch_room(int fd, std::uint64_t key, bool on) {
+  epoll_event event{};
+  event.events = EPOLLIN | (on ? std::uint32_t{EPOLLOUT} : 0U);
+  event.data.u64 = key;
+  check(::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event), "change an epoll descriptor");
+}
+
 void Poller::remove(int fd) noexcept { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 const std::vector<std::uint64_t>& Poller::wait(detail::Deadline deadline) {

@@ -16,6 +16,8 @@ class Poller {
 
   /// \param key what `wait` calls it
   void add(int fd, std::uint64_t key);
+  /// Whether a descriptor also counts as ready when it takes more.
+  void watch_room(int fd, std::uint64_t key, bool on);
   /// Before the descriptor is closed.
   void remove(int fd) noexcept;
   /// Readable while one of them is.

@@ -174,7 +174,6 @@ void SocketChannel::write_all(std::span<const std::byte> head, std::span<const s
   }
 }
 
-/// \returns whether all that try_send has accepted is on its way
 bool SocketChannel::flush() {
   if (unsent_.size() == 0) return true;
   unsent_from_ += write(unsent_.bytes().subspan(unsent_from_), {});

@@ -38,6 +38,7 @@ class SocketChannel final : public detail::ByteChannel, private LiveChannel {
   void send(const detail::Outgoing& message) override;
   /// What does not fit into the socket at once is kept and goes with the next call.
   bool try_send(const detail::Outgoing& message) override;
+  bool flush() override;
   bool recv(detail::Incoming& into, detail::Deadline deadline) override;
   bool poll(detail::Deadline deadline) override;
   int fd() override;
@@ -59,7 +60,6 @@ class SocketChannel final : public detail::ByteChannel, private LiveChannel {
   /// \returns how many bytes of both together went
   [[nodiscard]] std::size_t write(std::span<const std::byte> head, std::span<const std::byte> body);
   void write_all(std::span<const std::byte> head, std::span<const std::byte> body);
-  [[nodiscard]] bool flush();
   void await_room();
   /// Takes some of what the socket has. \returns false when it has nothing
   bool take_in();

@@ -41,6 +41,8 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   /// As `send`, but never waits. Messages of up to 32 KiB fit whole; those beyond the ring never
   /// do. \returns false, nothing sent, when there is not room for the whole message now
   [[nodiscard]] virtual bool try_send(const Outgoing& message) = 0;
+  /// Whether all that `try_send` has accepted is on its way; else sends what there is room for now.
+  [[nodiscard]] virtual bool flush() { return true; }
   /// \returns false when the deadline passed first
   /// \throws EndOfFile when the peer is gone and everything it sent has been received
   [[nodiscard]] virtual bool recv(Incoming& into, Deadline deadline) = 0;
