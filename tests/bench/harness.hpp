@@ -9,6 +9,7 @@
 
 #include <sched.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -55,6 +56,12 @@ inline double percentile(std::span<double> values, double share) {
 }
 inline double median(std::vector<double> values) { return percentile(values, 0.5); }
 
+inline double own_cpu_seconds() {
+  timespec used = {};
+  if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0) throw std::runtime_error("no clock");
+  return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
+}
+
 /// A zero-filled T that forked processes share.
 template <class T>
 class Shared {
@@ -74,14 +81,19 @@ class Shared {
   T* object_;
 };
 
+struct Run {
+  double seconds = 0;      // from the release until the last has ended
+  double cpu_seconds = 0;  // of all together, in that time
+};
+
 /// Runs each body in a forked process of its own, all released at once.
-/// \returns seconds from the release until the last has ended
-inline double run_together(const std::vector<std::function<void()>>& bodies) {
+inline Run run_together(const std::vector<std::function<void()>>& bodies) {
   constexpr std::size_t kMost = 64;
   struct Line {
     std::atomic<std::size_t> ready;
     std::atomic<bool> go;
     std::array<Clock::time_point, kMost> ended;
+    std::array<double, kMost> cpu_seconds;
   };
   if (bodies.size() > kMost) throw std::logic_error("too many processes");
   const Shared<Line> line;
@@ -91,8 +103,10 @@ inline double run_together(const std::vector<std::function<void()>>& bodies) {
     processes.emplace_back(tandem::start::fork, [&, i] {
       line->ready.fetch_add(1);
       while (!line->go.load()) sched_yield();
+      const double used = own_cpu_seconds();
       bodies[i]();
       line->ended[i] = Clock::now();
+      line->cpu_seconds[i] = own_cpu_seconds() - used;
     });
   }
   for (tandem::Process& process : processes) process.start();
@@ -103,8 +117,24 @@ inline double run_together(const std::vector<std::function<void()>>& bodies) {
     process.join();
     if (process.exitcode() != 0) throw std::runtime_error("a process of the benchmark failed");
   }
-  const auto last = *std::max_element(line->ended.begin(), line->ended.begin() + bodies.size());
-  return std::chrono::duration<double>(last - start).count();
+  Run run;
+  for (std::size_t i = 0; i < bodies.size(); ++i) {
+    const double seconds = std::chrono::duration<double>(line->ended[i] - start).count();
+    run.seconds = std::max(run.seconds, seconds);
+    run.cpu_seconds += line->cpu_seconds[i];
+  }
+  return run;
+}
+
+/// Spins, and steps aside now and then: on a loaded machine both may be on one CPU.
+template <class Look, class Right>
+auto spin_until(const Look& look, const Right& right) {
+  for (int looks = 1;; ++looks) {
+    const auto seen = look();
+    if (right(seen)) return seen;
+    if (looks % 4096 == 0) sched_yield();
+    relax();
+  }
 }
 
 /// A cache line there and back between two spinning processes: the median of batches, as many as
@@ -122,11 +152,9 @@ inline double cache_line_round_trip_ns() {
   const Shared<Lines> lines;
   run_together({[&] {
                   for (int next = 1;; ++next) {
-                    int i = 0;
-                    while ((i = lines->there.load()) < next) {
-                      if (i < 0) return;
-                      relax();
-                    }
+                    const int i = spin_until([&] { return lines->there.load(); },
+                                             [&](int seen) { return seen >= next || seen < 0; });
+                    if (i < 0) return;
                     lines->back.store(next);
                   }
                 },
@@ -137,7 +165,8 @@ inline double cache_line_round_trip_ns() {
                     const Clock::time_point start = Clock::now();
                     for (int trip = 0; trip < kTrips; ++trip) {
                       lines->there.store(++i);
-                      while (lines->back.load() < i) relax();
+                      spin_until([&] { return lines->back.load(); },
+                                 [&](int seen) { return seen >= i; });
                     }
                     lines->nanoseconds[lines->batches++] = seconds_since(start) * 1e9 / kTrips;
                   }
@@ -162,30 +191,100 @@ struct Metric {
   bool more_is_better = true;
 };
 
+/// A candidate is to be at least so many times as good as a peer; 0: nothing is said for this state.
+struct Reach {
+  std::string candidate;
+  std::string peer;
+  double near = 0;
+  double far = 0;
+  std::size_t metric = 0;
+};
+
 struct Comparison {
   std::string work;
   std::vector<Metric> metrics;
   std::vector<Candidate> candidates;
-  int rounds = 5;
+  std::vector<Reach> reaches = {};
 };
 
-/// Takes the samples, in turn, and prints for each state and metric every candidate's median, and
-/// how many times better than each peer tandem is.
+/// How long one comparison takes, at least kLeastRounds though.
+inline double seconds_of_comparison() {
+  const char* const wanted = std::getenv("TANDEM_BENCH_SECONDS");
+  return wanted != nullptr ? std::atof(wanted) : 10;
+}
+constexpr int kLeastRounds = 3;
+
+/// Values of one candidate and metric, taken in one state.
+class Samples {
+ public:
+  void add(double value) { values_.push_back(value); }
+  bool empty() const { return values_.empty(); }
+  double median() const { return bench::median(values_); }
+  /// The median, half the distance of the quartiles in percent of it, and the number of samples.
+  std::string text() const {
+    std::vector<double> values = values_;
+    const double spread = percentile(values, 0.75) - percentile(values, 0.25);
+    std::array<char, 64> text;
+    std::snprintf(text.data(), text.size(), "%.4g +-%.0f%% (%zu)", median(),
+                  spread / 2 / median() * 100, values.size());
+    return text.data();
+  }
+
+ private:
+  std::vector<double> values_;
+};
+
+inline void print_columns(const std::string& row, const char* state, const std::string& tandem,
+                          const std::string& peer, const std::string& ratio,
+                          const std::string& reach) {
+  std::printf("%-44s | %-5s | %-38s | %-34s | %7s | %s\n", row.c_str(), state, tandem.c_str(),
+              peer.c_str(), ratio.c_str(), reach.c_str());
+}
+
+inline std::string with_two_digits(double value) {
+  std::array<char, 32> text;
+  std::snprintf(text.data(), text.size(), "%.2f", value);
+  return text.data();
+}
+
+/// Prints the line of one candidate, peer and metric.
+inline void print_ratio(const Comparison& comparison, State state, std::size_t metric,
+                        const Candidate& candidate, const Samples& samples, const Candidate& peer,
+                        const Samples& of_peer) {
+  const double quotient = samples.median() / of_peer.median();
+  const double times = comparison.metrics[metric].more_is_better ? quotient : 1 / quotient;
+  std::string verdict = "-";
+  for (const Reach& reach : comparison.reaches) {
+    const double least = state == State::near ? reach.near : reach.far;
+    if (reach.candidate == candidate.name && reach.peer == peer.name && reach.metric == metric &&
+        least != 0) {
+      verdict = with_two_digits(least) + (times >= least ? " ok" : " BELOW");
+    }
+  }
+  print_columns(comparison.work + ", " + comparison.metrics[metric].name, name_of(state),
+                candidate.name + ' ' + samples.text(), peer.name + ' ' + of_peer.text(),
+                with_two_digits(times), verdict);
+}
+
+/// Takes samples of all candidates, in turn, and prints a line for each state, metric, candidate of
+/// tandem's and peer: both medians, how many times as good tandem is, and the reach.
 inline void compare(const Comparison& comparison) {
-  const std::size_t candidates = comparison.candidates.size();
-  using Samples = std::vector<std::vector<std::vector<double>>>;  // [candidate][metric][sample]
-  std::map<State, Samples> samples;
+  const std::vector<Candidate>& candidates = comparison.candidates;
+  using Table = std::vector<std::vector<Samples>>;  // [candidate][metric]
+  const Table none(candidates.size(), std::vector<Samples>(comparison.metrics.size()));
+  std::map<State, Table> tables;
   int dropped = 0;
-  for (const Candidate& candidate : comparison.candidates) candidate.sample();  // warm-up
-  for (int round = 0; round < comparison.rounds; ++round) {
+  for (const Candidate& candidate : candidates) candidate.sample();  // warm-up
+  const Clock::time_point begin = Clock::now();
+  for (int round = 0; round < kLeastRounds || seconds_since(begin) < seconds_of_comparison();
+       ++round) {
     State before = machine_state();
-    for (std::size_t c = 0; c < candidates; ++c) {
-      const std::vector<double> values = comparison.candidates[c].sample();
+    for (std::size_t c = 0; c < candidates.size(); ++c) {
+      const std::vector<double> values = candidates[c].sample();
       const State after = machine_state();
       if (before == after) {
-        Samples& all = samples[before];
-        all.resize(candidates, std::vector<std::vector<double>>(comparison.metrics.size()));
-        for (std::size_t m = 0; m < values.size(); ++m) all[c][m].push_back(values[m]);
+        Table& table = tables.try_emplace(before, none).first->second;
+        for (std::size_t m = 0; m < comparison.metrics.size(); ++m) table[c][m].add(values.at(m));
       } else {
         ++dropped;
       }
@@ -193,38 +292,23 @@ inline void compare(const Comparison& comparison) {
     }
   }
 
-  std::printf("\n%s", comparison.work.c_str());
-  if (dropped != 0) std::printf("  (%d samples dropped: the machine's state changed)", dropped);
-  std::printf("\n");
-  for (const auto& [state, all] : samples) {
+  static bool headed = false;
+  if (!headed) print_columns("row", "state", "tandem", "peer", "ratio", "reach");
+  headed = true;
+  for (const auto& [state, table] : tables) {
     for (std::size_t m = 0; m < comparison.metrics.size(); ++m) {
-      std::printf("  %-4s %-28s %10s %21s %4s", name_of(state), comparison.metrics[m].name.c_str(),
-                  "median", "least - most", "n");
-      for (const Candidate& peer : comparison.candidates) {
-        if (peer.is_peer) std::printf("  %12.12s", ("x " + peer.name).c_str());
-      }
-      std::printf("\n");
-      for (std::size_t c = 0; c < candidates; ++c) {
-        const std::vector<double>& values = all[c][m];
-        if (values.empty()) continue;
-        const auto [least, most] = std::minmax_element(values.begin(), values.end());
-        std::printf("       %-28s %10.4g %10.4g - %-8.4g %4zu",
-                    comparison.candidates[c].name.c_str(), median(values), *least, *most,
-                    values.size());
-        if (!comparison.candidates[c].is_peer) {
-          for (std::size_t p = 0; p < candidates; ++p) {
-            if (!comparison.candidates[p].is_peer) continue;
-            if (all[p][m].empty()) {
-              std::printf("  %12s", "-");
-              continue;
-            }
-            const double ratio = median(values) / median(all[p][m]);
-            std::printf("  %12.2f", comparison.metrics[m].more_is_better ? ratio : 1 / ratio);
-          }
+      for (std::size_t c = 0; c < candidates.size(); ++c) {
+        for (std::size_t p = 0; p < candidates.size(); ++p) {
+          if (candidates[c].is_peer || !candidates[p].is_peer) continue;
+          if (table[c][m].empty() || table[p][m].empty()) continue;  // never in this state
+          print_ratio(comparison, state, m, candidates[c], table[c][m], candidates[p], table[p][m]);
         }
-        std::printf("\n");
       }
     }
+  }
+  if (dropped != 0) {
+    std::printf("(%s: %d samples dropped, the machine's state changed)\n", comparison.work.c_str(),
+                dropped);
   }
   std::fflush(stdout);
 }

@@ -1,36 +1,43 @@
-// Round trip of 64 bytes between two processes: Pipe, beside a spinning cache line and the kernel's
-// ways.
-#include <sys/socket.h>
-#include <unistd.h>
-
+// Round trip of 64 bytes between two processes: Pipe, beside a spinning cache line, the kernel's
+// ways and Python's multiprocessing.Pipe.
+#include "channels.hpp"
 #include "harness.hpp"
 
 namespace {
 
 using Message = std::array<std::byte, 64>;
 
-constexpr std::size_t kWarmUp = 2'000;
-constexpr std::size_t kTrips = 20'000;
+constexpr std::size_t kWarmUp = 500;
+constexpr std::size_t kTrips = 5'000;
 
 /// \param trip sends and receives once, called in one process
 /// \param echo receives and sends back once, called in another
-/// \returns the round trip's p50 and p99 in microseconds
-std::vector<double> round_trips(const std::function<void()>& trip,
-                                const std::function<void()>& echo) {
+/// \param begin, end called in each process, with true in the first
+/// \returns the round trip's p50 and p99 in microseconds, and the CPU seconds of a million
+std::vector<double> round_trips(
+    const std::function<void()>& trip, const std::function<void()>& echo,
+    const std::function<void(bool)>& begin = [](bool) {},
+    const std::function<void()>& end = [] {}) {
   const bench::Shared<std::array<double, kTrips>> microseconds;
-  bench::run_together({[&] {
-                         for (std::size_t i = 0; i < kWarmUp; ++i) trip();
-                         for (double& taken : *microseconds.operator->()) {
-                           const bench::Clock::time_point start = bench::Clock::now();
-                           trip();
-                           taken = bench::seconds_since(start) * 1e6;
-                         }
-                       },
-                       [&] {
-                         for (std::size_t i = 0; i < kWarmUp + kTrips; ++i) echo();
-                       }});
+  const auto first = [&] {
+    begin(true);
+    for (std::size_t i = 0; i < kWarmUp; ++i) trip();
+    for (double& taken : *microseconds.operator->()) {
+      const bench::Clock::time_point start = bench::Clock::now();
+      trip();
+      taken = bench::seconds_since(start) * 1e6;
+    }
+    end();
+  };
+  const auto second = [&] {
+    begin(false);
+    for (std::size_t i = 0; i < kWarmUp + kTrips; ++i) echo();
+    end();
+  };
+  const bench::Run run = bench::run_together({first, second});
   return {bench::percentile(*microseconds.operator->(), 0.5),
-          bench::percentile(*microseconds.operator->(), 0.99)};
+          bench::percentile(*microseconds.operator->(), 0.99),
+          run.cpu_seconds / static_cast<double>(kWarmUp + kTrips) * 1e6};
 }
 
 std::vector<double> through_tandem() {
@@ -43,51 +50,30 @@ std::vector<double> through_tandem() {
       [&end = there] { end.send(end.recv()); });
 }
 
-void write_all(int to, const Message& message) {
-  if (write(to, message.data(), message.size()) != static_cast<ssize_t>(message.size())) {
-    throw std::runtime_error("write failed");
-  }
-}
-void read_all(int from, Message& message) {
-  for (std::size_t there = 0; there < message.size();) {
-    const ssize_t n = read(from, message.data() + there, message.size() - there);
-    if (n <= 0) throw std::runtime_error("read failed");
-    there += static_cast<std::size_t>(n);
-  }
-}
-
-std::vector<double> through_descriptors(int here_in, int here_out, int there_in, int there_out) {
+std::vector<double> through_channels(const bench::Peer& peer, const bench::Shape& shape) {
+  const std::unique_ptr<bench::Channel> there = peer.make(shape);
+  const std::unique_ptr<bench::Channel> back = peer.make(shape);
   Message message = {};
-  std::vector<double> result = round_trips(
+  return round_trips(
       [&] {
-        write_all(here_out, message);
-        read_all(here_in, message);
+        there->send(message);
+        back->receive(message);
       },
       [&] {
-        read_all(there_in, message);
-        write_all(there_out, message);
+        there->receive(message);
+        back->send(message);
+      },
+      [&](bool first) {
+        (first ? there : back)->begin_sending();
+        (first ? back : there)->begin_receiving(0);
+      },
+      [&] {
+        there->end();
+        back->end();
       });
-  return result;
 }
 
-std::vector<double> through_pipes() {
-  int there[2];
-  int back[2];
-  if (pipe(there) != 0 || pipe(back) != 0) throw std::runtime_error("pipe failed");
-  std::vector<double> result = through_descriptors(back[0], there[1], there[0], back[1]);
-  for (int descriptor : {there[0], there[1], back[0], back[1]}) close(descriptor);
-  return result;
-}
-
-std::vector<double> through_sockets() {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw std::runtime_error("socketpair failed");
-  std::vector<double> result = through_descriptors(ends[0], ends[0], ends[1], ends[1]);
-  for (int descriptor : ends) close(descriptor);
-  return result;
-}
-
-std::vector<double> spinning() {
+std::vector<double> through_cache_line() {
   struct Lines {
     alignas(128) std::atomic<std::uint32_t> there;
     alignas(128) std::atomic<std::uint32_t> back;
@@ -98,11 +84,13 @@ std::vector<double> spinning() {
   return round_trips(
       [&] {
         lines->there.store(++sent);
-        while (lines->back.load() != sent) bench::relax();
+        bench::spin_until([&] { return lines->back.load(); },
+                          [&](std::uint32_t now) { return now == sent; });
       },
       [&] {
         ++seen;
-        while (lines->there.load() != seen) bench::relax();
+        bench::spin_until([&] { return lines->there.load(); },
+                          [&](std::uint32_t now) { return now == seen; });
         lines->back.store(seen);
       });
 }
@@ -111,13 +99,17 @@ std::vector<double> spinning() {
 
 int main(int argc, char** argv) {
   tandem::init(argc, argv);
-  bench::Comparison comparison{.work = "pipe, 64 B there and back",
-                               .metrics = {{"p50, us", false}, {"p99, us", false}},
-                               .candidates = {{"tandem", false, through_tandem},
-                                              {"pipe(2)", true, through_pipes},
-                                              {"unix socket", true, through_sockets},
-                                              {"cache line", true, spinning}},
-                               .rounds = 7};
-  bench::add_python_peer(comparison, "Python", "python_pipe.py", "2000 10000");
+  bench::Comparison comparison{
+      .work = "pipe 64 B there and back",
+      .metrics = {{"p50 us", false}, {"p99 us", false}, {"CPU s per M", false}},
+      .candidates = {{"send/recv", false, through_tandem},
+                     {"cache line", true, through_cache_line}},
+      .reaches = {{"send/recv", "cache line", 0.25, 0.25}, {"send/recv", "pipe(2)", 25, 25}}};
+  const bench::Shape shape{.bytes = sizeof(Message)};
+  for (const bench::Peer& peer : bench::peers_for(shape)) {
+    comparison.candidates.push_back(
+        {peer.name, true, [=] { return through_channels(peer, shape); }});
+  }
+  bench::add_python_peer(comparison, "Python", "python_pipe.py", "500 5000");
   bench::compare(comparison);
 }

@@ -1,133 +1,161 @@
-// Throughput of Queue, beside Boost's message_queue and Python's multiprocessing.Queue.
-#include <unistd.h>
-#include <boost/interprocess/ipc/message_queue.hpp>
+// Throughput of Queue, beside the message queues, pipes and sockets of others and Python's
+// multiprocessing.Queue.
+#include <cstring>
 
+#include "channels.hpp"
 #include "harness.hpp"
 
 namespace {
 
-namespace ipc = boost::interprocess;
+using bench::Shape;
+using Small = std::array<std::byte, 64>;
 
-struct Shape {
-  std::size_t producers;
-  std::size_t consumers;
-  std::size_t bytes;     // of a message
-  std::size_t messages;  // of a sample of tandem's, in all; divisible by producers and consumers
-};
+constexpr std::size_t kBatch = 64;
 
-/// \returns messages per second with these producers and consumers, each called with its number of
-/// messages
-double throughput(const Shape& shape, std::size_t messages,
-                  const std::function<void(std::size_t)>& produce,
-                  const std::function<void(std::size_t)>& consume) {
+/// The metrics of a shape: throughput, and the CPU time of all processes together.
+std::vector<bench::Metric> metrics_of(const Shape& shape) {
+  if (shape.bytes < 1024) return {{"M messages/s"}, {"CPU s per M", false}};
+  return {{"GB/s"}, {"CPU s per GB", false}};
+}
+
+std::vector<double> values_of(const Shape& shape, std::size_t messages, const bench::Run& run) {
+  const auto sent = static_cast<double>(messages);
+  const double units =
+      shape.bytes < 1024 ? sent / 1e6 : sent * static_cast<double>(shape.bytes) / 1e9;
+  return {units / run.seconds, run.cpu_seconds / units};
+}
+
+/// \param produce, consume called in each producer's and consumer's process with its number of
+///        messages, consume with its own number as well
+std::vector<double> throughput(const Shape& shape, std::size_t messages,
+                               const std::function<void(std::size_t)>& produce,
+                               const std::function<void(std::size_t, std::size_t)>& consume) {
   std::vector<std::function<void()>> bodies;
   for (std::size_t i = 0; i < shape.producers; ++i) {
     bodies.emplace_back([&] { produce(messages / shape.producers); });
   }
   for (std::size_t i = 0; i < shape.consumers; ++i) {
-    bodies.emplace_back([&] { consume(messages / shape.consumers); });
+    bodies.emplace_back([&, i] { consume(messages / shape.consumers, i); });
   }
-  return static_cast<double>(messages) / bench::run_together(bodies);
-}
-
-/// In millions of messages per second for small ones, else in gigabytes per second.
-double in_unit(const Shape& shape, double messages_per_second) {
-  return shape.bytes < 1024 ? messages_per_second / 1e6
-                            : messages_per_second * static_cast<double>(shape.bytes) / 1e9;
+  return values_of(shape, messages, bench::run_together(bodies));
 }
 
 template <class T>
-double tandem_one_by_one(const Shape& shape, const T& value, tandem::QueueOptions options) {
+std::vector<double> one_by_one(const Shape& shape, tandem::QueueOptions options, const T& value) {
   tandem::Queue<T> queue(options);
   return throughput(
       shape, shape.messages,
       [&](std::size_t n) {
         for (; n > 0; --n) queue.put(value);
       },
-      [&](std::size_t n) {
+      [&](std::size_t n, std::size_t) {
         for (; n > 0; --n) static_cast<void>(queue.get());
       });
 }
 
-double tandem_64_at_a_time(const Shape& shape, tandem::QueueOptions options) {
-  using Small = std::array<std::byte, 64>;
+std::vector<double> one_by_one(const Shape& shape, tandem::QueueOptions options) {
+  if (shape.bytes == sizeof(Small)) return one_by_one(shape, options, Small());
+  return one_by_one(shape, options, tandem::Bytes(shape.bytes));
+}
+
+std::vector<double> in_batches(const Shape& shape, tandem::QueueOptions options) {
   tandem::Queue<Small> queue(options);
   return throughput(
       shape, shape.messages,
       [&](std::size_t n) {
-        const std::vector<Small> batch(64);
-        for (; n > 0; n -= batch.size()) queue.put_many(batch);
+        const std::vector<Small> batch(kBatch);
+        for (; n > 0; n -= kBatch) queue.put_many(batch);
       },
-      [&](std::size_t n) {
-        while (n > 0) n -= queue.get_many(64).size();
+      [&](std::size_t n, std::size_t) {
+        while (n > 0) n -= queue.get_many(std::min(n, kBatch)).size();
       });
 }
 
-double boost_queue(const Shape& shape) {
-  const std::string name = "tandem-bench-" + std::to_string(getpid());
-  const std::size_t depth = std::max<std::size_t>((1 << 20) / shape.bytes, 16);
-  ipc::message_queue queue(ipc::create_only, name.c_str(), depth, shape.bytes);
-  ipc::message_queue::remove(name.c_str());
+std::vector<double> of_peer(const Shape& shape, const bench::Peer& peer) {
+  const std::unique_ptr<bench::Channel> channel = peer.make(shape);
+  const std::vector<std::byte> message(shape.bytes);
   return throughput(
       shape, shape.messages / 4,
       [&](std::size_t n) {
-        const std::vector<std::byte> message(shape.bytes);
-        for (; n > 0; --n) queue.send(message.data(), message.size(), 0);
+        channel->begin_sending();
+        for (; n > 0; --n) channel->send(message);
+        channel->end();
       },
-      [&](std::size_t n) {
-        std::vector<std::byte> message(shape.bytes);
-        std::size_t size = 0;
-        unsigned priority = 0;
-        for (; n > 0; --n) queue.receive(message.data(), message.size(), size, priority);
+      [&](std::size_t n, std::size_t consumer) {
+        std::vector<std::byte> room(shape.bytes);
+        channel->begin_receiving(consumer);
+        for (; n > 0; --n) channel->receive(room);
+        channel->end();
       });
 }
 
-void compare(const Shape& shape) {
-  const bool small = shape.bytes == 64;
-  // Bounded by bytes, as the peers are: what is measured is the way through, not a growing buffer.
-  const tandem::QueueOptions options{.maxsize = std::max<std::size_t>((1 << 20) / shape.bytes, 16)};
+std::vector<double> copies_into_fresh_buffers(const Shape& shape) {
+  const tandem::Bytes from(shape.bytes, std::byte{1});
+  const bench::Run run = bench::run_together({[&] {
+    for (std::size_t i = 0; i < shape.messages; ++i) {
+      const std::unique_ptr<std::byte[]> to(new std::byte[shape.bytes]);
+      std::memcpy(to.get(), from.data(), shape.bytes);
+      asm volatile("" : : "r"(to.get()) : "memory");  // it is read
+    }
+  }});
+  return values_of(shape, shape.messages, run);
+}
 
-  bench::Comparison comparison;
-  comparison.work =
-      "queue " +
-      (small ? std::string("64 B") : std::to_string(shape.bytes / 1024) + std::string(" KiB")) +
-      ", " + std::to_string(shape.producers) + " producers, " + std::to_string(shape.consumers) +
-      " consumers";
-  comparison.metrics = {{small ? "M messages/s" : "GB/s"}};
-  const auto add = [&](const char* name, bool peer, auto sample) {
-    comparison.candidates.push_back(
-        {name, peer, [=] { return std::vector{in_unit(shape, sample())}; }});
+std::string name_of(const Shape& shape) {
+  const std::string size = shape.bytes < 1024      ? std::to_string(shape.bytes) + " B"
+                           : shape.bytes < 1 << 20 ? std::to_string(shape.bytes >> 10) + " KiB"
+                                                   : std::to_string(shape.bytes >> 20) + " MiB";
+  return "queue " + size + ", " + std::to_string(shape.producers) + "p" +
+         std::to_string(shape.consumers) + "c";
+}
+
+void compare(const Shape& shape, const std::vector<bench::Reach>& reaches) {
+  bench::Comparison comparison{name_of(shape), metrics_of(shape), {}, reaches};
+  const auto add = [&](const char* name, const std::function<std::vector<double>()>& sample) {
+    comparison.candidates.push_back({name, false, sample});
   };
-  add("tandem", false, [=] {
-    return small ? tandem_one_by_one(shape, std::array<std::byte, 64>(), options)
-                 : tandem_one_by_one(shape, tandem::Bytes(shape.bytes), options);
-  });
-  if (small)
-    add("tandem, 64 at a time", false, [=] { return tandem_64_at_a_time(shape, options); });
+  // Bounded, as the peers are: what is measured is the way through, not a growing buffer.
+  const tandem::QueueOptions options{.maxsize = bench::depth_of(shape)};
+  tandem::QueueOptions declared = options;
+  declared.single_producer = declared.single_consumer = true;
+  add("put/get", [=] { return one_by_one(shape, options); });
   if (shape.producers == 1 && shape.consumers == 1) {
-    tandem::QueueOptions declared = options;
-    declared.single_producer = declared.single_consumer = true;
-    add("tandem, declared 1:1", false, [=] {
-      return small ? tandem_one_by_one(shape, std::array<std::byte, 64>(), declared)
-                   : tandem_one_by_one(shape, tandem::Bytes(shape.bytes), declared);
-    });
+    add("declared 1:1", [=] { return one_by_one(shape, declared); });
   }
-  add("Boost", true, [=] { return boost_queue(shape); });
+  if (shape.bytes == sizeof(Small)) {
+    add("put_many/get_many", [=] { return in_batches(shape, options); });
+  }
+  for (const bench::Peer& peer : bench::peers_for(shape)) {
+    comparison.candidates.push_back({peer.name, true, [=] { return of_peer(shape, peer); }});
+  }
   bench::add_python_peer(comparison, "Python", "python_queue.py",
                          std::to_string(shape.producers) + ' ' + std::to_string(shape.consumers) +
                              ' ' + std::to_string(shape.bytes) + ' ' +
-                             std::to_string(small ? 40'000 : 8'000));
+                             std::to_string(std::min<std::size_t>(shape.messages / 10, 40'000)));
   bench::compare(comparison);
+}
+
+void compare_with_copy(const Shape& shape) {
+  bench::compare({name_of(shape),
+                  metrics_of(shape),
+                  {{"put/get", false, [=] { return one_by_one(shape, {.maxsize = 2}); }},
+                   {"memcpy, fresh", true, [=] { return copies_into_fresh_buffers(shape); }}},
+                  {{"put/get", "memcpy, fresh", 0.5, 0.5}}});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   tandem::init(argc, argv);
-  for (const Shape& shape :
-       {Shape{1, 1, 64, 1'280'000}, Shape{2, 2, 64, 1'280'000}, Shape{4, 1, 64, 1'280'000},
-        Shape{1, 4, 64, 1'280'000}, Shape{4, 4, 64, 1'280'000}, Shape{1, 1, 16 << 10, 200'000},
-        Shape{1, 1, 1 << 20, 4'000}}) {
-    compare(shape);
+  compare({1, 1, 64, 640'000}, {{"put/get", "Boost", 2, 1.1},
+                                {"put/get", "Python", 40, 40},
+                                {"declared 1:1", "Boost", 4, 2},
+                                {"put_many/get_many", "Boost", 4, 4}});
+  for (const auto& [producers, consumers] : {std::pair{2, 2}, {4, 1}, {1, 4}, {4, 4}}) {
+    compare({static_cast<std::size_t>(producers), static_cast<std::size_t>(consumers), 64, 640'000},
+            {{"put/get", "Boost", 1.6, 1.1}});
   }
+  compare({1, 1, 16 << 10, 40'000}, {{"put/get", "Boost", 1.3, 1.3}});
+  compare({1, 1, 1 << 20, 1'000}, {{"put/get", "Boost", 2, 1}});
+  compare_with_copy({1, 1, 64 << 20, 8});
 }

@@ -1,15 +1,24 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmarks: tandem and its peers side by side.
 #
-#   tests/bench/run.sh [name...]    queue pipe start manager pool idle digest; all if none is named
+#   tests/bench/run.sh [name...]          queue pipe start manager pool idle digest; all if none
+#                                         is named
+#   tests/bench/run.sh soak [MILLIONS]    so many million messages (100) through one queue: none
+#                                         lost, in order, and no memory grows
 #
-# Figures mean little on a machine that does anything else, and ratios only within one run.
+# TANDEM_BENCH_SECONDS is how long each comparison takes (10). Figures mean little on a machine that
+# does anything else, and ratios only within one run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . cmake/packages.sh
 
 names=("$@")
+arguments=()
 if ((${#names[@]} == 0)); then names=(queue pipe start manager pool idle digest); fi
+if [[ ${names[0]} == soak ]]; then
+  arguments=("${names[@]:1}")
+  names=(soak)
+fi
 
 install_packages "${build_packages[@]}" "${test_packages[@]}"
 use_compiler_cache
@@ -18,5 +27,5 @@ cmake --build --preset release --target "${names[@]/%/_bench}" </dev/null >&2
 
 sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | uniq -c
 for name in "${names[@]}"; do
-  "build/release/tests/bench/${name}_bench"
+  "build/release/tests/bench/${name}_bench" "${arguments[@]}"
 done
