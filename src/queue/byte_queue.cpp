@@ -302,6 +302,7 @@ bool SharedQueue::join(Deadline deadline) {
   Takers& takers = ring_.takers();
   for (;;) {
     const std::uint32_t seen = takers.changes();
+    ring_.settle_takers();
     if (const auto loss = takers.report_loss()) {
       throw OwnerDied(concat("JoinableQueue::join on ", ring_.name(), ": process ",
                              loss->pid == 0 ? "(unknown)" : std::to_string(loss->pid),

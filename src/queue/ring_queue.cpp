@@ -127,6 +127,12 @@ Takers& RingQueue::takers() {
   return *takers_;
 }
 
+void RingQueue::settle_takers() {
+  if (!takers().died_taking()) return;
+  Hold gets(*this, get_side_);
+  (void)gets.acquire_beside(Deadline::now());  // whoever has it instead has settled
+}
+
 bool RingQueue::finished() const noexcept {
   for (;;) {
     const Cursor tail = ring_.tail();

@@ -9,6 +9,7 @@
 // got to it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -104,10 +105,16 @@ class RingQueue {
 
   /// Of a joinable queue. \throws Error of another
   [[nodiscard]] Takers& takers();
+  /// Counts what one was about to take who died in a get, for who takes nothing itself.
+  void settle_takers();
   /// Whether nothing waits and nobody holds anything.
   [[nodiscard]] bool finished() const noexcept;
 
-  [[nodiscard]] std::size_t items() const noexcept { return ring_.items(); }
+  /// Never more than maxsize, though head and tail cannot be read at one time.
+  [[nodiscard]] std::size_t items() const noexcept {
+    const std::size_t items = ring_.items();
+    return maxsize_ == 0 ? items : std::min(items, maxsize_);
+  }
   [[nodiscard]] std::size_t maxsize() const noexcept { return maxsize_; }
   [[nodiscard]] std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
   [[nodiscard]] QueueKind kind() const noexcept { return kind_; }

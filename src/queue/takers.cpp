@@ -96,6 +96,13 @@ bool Takers::finish_one() noexcept {
   return true;
 }
 
+bool Takers::died_taking() const {
+  for (const TakerSlot& slot : state_->slots) {
+    if (pending_of(slot.counts.load(std::memory_order_acquire)) != 0 && dead(slot)) return true;
+  }
+  return false;
+}
+
 std::optional<Takers::Loss> Takers::report_loss() {
   for (TakerSlot& slot : state_->slots) {
     const std::uint32_t pid = slot.pid.load(std::memory_order_acquire);

@@ -62,6 +62,8 @@ class Takers {
   /// Whether nobody holds an item. Exact if the ring's head and tail are the same before and after.
   [[nodiscard]] bool none_held() const noexcept;
 
+  /// Whether a process died while it took an item, so that `settle` is needed.
+  [[nodiscard]] bool died_taking() const;
   /// Items that dead processes held; they count as finished once they were reported here.
   struct Loss {
     int pid = 0;  // 0: not known

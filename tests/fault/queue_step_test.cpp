@@ -14,6 +14,7 @@
 #include "support/queue_text.hpp"
 #include "support/step_kill.hpp"
 #include "tandem/error.hpp"
+#include "tandem/queue.hpp"
 
 namespace tandem::detail {
 namespace {
@@ -252,6 +253,27 @@ TEST(QueueStepTest, ShutdownOfASingleProducersQueue) {
           ADD_FAILURE() << "it does not end";
         } catch (const ShutDown&) {
         }
+      });
+}
+
+TEST(QueueStepTest, GetOfAJoinableQueue) {
+  test::for_each_step(
+      kDeaths / 2,
+      [] {
+        auto queue = std::make_unique<JoinableQueue<int>>();
+        queue->put(1);
+        return queue;
+      },
+      [](JoinableQueue<int>& queue) { (void)queue.get(); },
+      [](JoinableQueue<int>& queue) {
+        if (queue.empty()) {
+          EXPECT_THROW((void)queue.join_for(20s), OwnerDied);
+        } else {
+          EXPECT_FALSE(queue.join_for(0s));
+          EXPECT_EQ(queue.get(), 1);
+          queue.task_done();
+        }
+        EXPECT_TRUE(queue.join_for(20s));
       });
 }
 

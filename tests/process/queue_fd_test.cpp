@@ -1,25 +1,24 @@
 // A queue's descriptor: whoever waits for it in poll or epoll misses nothing, and is not woken for
 // nothing more than a death may cost.
 #include <gtest/gtest.h>
-#include <sys/epoll.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "os/check.hpp"
 #include "os/poll.hpp"
+#include "support/epoll.hpp"
 #include "support/forked.hpp"
 #include "support/leak_check.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
-#include "tandem/detail/fd.hpp"
+#include "tandem/detail/deadline.hpp"
 #include "tandem/process.hpp"
 #include "tandem/queue.hpp"
 
@@ -28,29 +27,12 @@ namespace {
 
 using namespace std::chrono_literals;
 using detail::Deadline;
+using test::Epoll;
 
 using QueueFdTest = test::ThreadedStartMethodTest;
 TANDEM_OVER_START_METHODS(QueueFdTest);
 
 bool readable(int fd) { return os::wait_readable(fd, Deadline::now()); }
-
-/// epoll with one member.
-class Epoll {
- public:
-  Epoll(int fd, std::uint32_t events) : epoll_(os::check(::epoll_create1(EPOLL_CLOEXEC), "epoll")) {
-    epoll_event event{};
-    event.events = events;
-    os::check(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
-  }
-  void wait() {
-    epoll_event event{};
-    while (os::retry([&] { return ::epoll_wait(epoll_.get(), &event, 1, -1); }) != 1) {
-    }
-  }
-
- private:
-  detail::Fd epoll_;
-};
 
 struct Numbered {
   int producer = 0;
@@ -183,7 +165,7 @@ TEST_P(QueueFdTest, AskedForWhenItemsWaitAlready) {
 TEST_P(QueueFdTest, WhatTheFeederHasNotMovedYetIsSeen) {
   Queue<std::string> queue(QueueOptions{.ring_bytes = 4096});
   queue.put(std::string(100'000, 'x'));  // streams, so it goes through the feeder
-  EXPECT_TRUE(readable(queue.fd()));
+  EXPECT_TRUE(os::wait_readable(queue.fd(), Deadline::never()));
   EXPECT_EQ(queue.get().size(), 100'000U);
   for (int i = 0; i < 1'000; ++i) queue.put(std::string(100, 'y'));
   for (int i = 0; i < 1'000; ++i) {

@@ -1,4 +1,4 @@
-// Producers and consumers of one queue are killed at random instants; the rest must go on, with no
+// Producers and consumers of one queue are stopped and killed at random instants; the rest must go on, with no
 // item doubled, none out of order, and none lost but what a killed consumer may have taken.
 #include <gtest/gtest.h>
 
@@ -6,16 +6,18 @@
 #include <csignal>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <random>
 #include <stdexcept>
-#include <string>
 #include <vector>
 
+#include "support/epoll.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/process.hpp"
 #include "tandem/queue.hpp"
+#include "tandem/wait.hpp"
 
 namespace tandem {
 namespace {
@@ -52,86 +54,135 @@ void produce(Queue<Load> queue, std::uint32_t producer) {
   for (std::uint32_t number = 0;; ++number) queue.put(make_load(producer, number));
 }
 
-void consume(Queue<Load> queue, Queue<Numbered> got) {
+enum class Way { get, wait_any, edges };
+
+/// Waits for an item in one of the ways there are.
+void consume(Queue<Load> queue, Queue<Numbered> got, Way way) {
   std::map<std::uint32_t, std::uint32_t> next;
-  for (const Load& load : queue) {
+  const auto take = [&](const Load& load) {
     if (!intact(load)) throw std::logic_error("an item was damaged");
     if (load.id.number < next[load.id.producer])
       throw std::logic_error("an item came out of order");
     next[load.id.producer] = load.id.number + 1;
     got.put(load.id);
+  };
+  if (way == Way::get) {
+    for (const Load& load : queue) take(load);
+    return;
+  }
+  std::optional<test::Epoll> epoll;
+  if (way == Way::edges) epoll.emplace(queue.fd(), EPOLLIN | EPOLLET);
+  try {
+    for (;;) {
+      epoll ? epoll->wait() : static_cast<void>(wait_any({queue}));
+      while (const auto load = queue.try_get()) take(*load);
+    }
+  } catch (const ShutDown&) {
   }
 }
 
-using QueueKillTest = test::StartMethodTest;
+using QueueKillTest = test::ThreadedStartMethodTest;  // feeders are threads
 TANDEM_OVER_START_METHODS(QueueKillTest);
 
-TEST_P(QueueKillTest, SurvivorsGoOnWithNothingLostDoubledOrOutOfOrder) {
-  std::mt19937_64 random(test::seed());
-  constexpr std::uint32_t kProducers = 3;
-  constexpr int kRounds = test::kTsan || test::kAsan ? 10 : 40;
-  // Bounded and small, so that waiting for room and streaming are frequent.
-  Queue<Load> queue(QueueOptions{.maxsize = 64, .ring_bytes = 16'384});
-  // Bounded too: what a consumer has put is in the ring, not in a buffer that dies with it.
-  Queue<Numbered> got(QueueOptions{.maxsize = 100'000, .ring_bytes = 1 << 22});
+/// Four producers and four consumers of one queue, and one after the other is stopped or killed.
+class Storm {
+ public:
+  explicit Storm(const QueueOptions& options) : queue_(options) {
+    for (int i = 0; i < 4; ++i) {
+      add_producer();
+      add_consumer();
+    }
+  }
 
-  std::vector<Process> producers;
-  std::vector<Process> consumers;
-  std::uint32_t next_producer = 0;
-  const auto add_producer = [&] {
-    producers.emplace_back(produce, queue, next_producer++);
-    producers.back().start();
-  };
-  const auto add_consumer = [&] {
-    consumers.emplace_back(consume, queue, got);
-    consumers.back().start();
-  };
-  for (std::uint32_t i = 0; i < kProducers; ++i) add_producer();
-  for (int i = 0; i < 3; ++i) add_consumer();
+  void run(int rounds) {
+    for (int round = 0; round < rounds; ++round) {
+      const bool producer = random_() % 2 == 0;
+      std::vector<Process>& group = producer ? producers_ : consumers_;
+      const std::size_t victim = random_() % group.size();
+      switch (random_() % 4) {
+        case 0:
+          test::stop_within(group[victim].pid(), 3ms, random_);
+          break;
+        case 1:
+          test::signal_within(group[victim].pid(), SIGSTOP, 3ms, random_);
+          [[fallthrough]];
+        default:
+          kill(group, victim);
+          producer ? add_producer() : add_consumer();
+          if (!producer) ++killed_consumers_;
+      }
+      // Proof that the survivors go on: fifty more items come through.
+      for (int i = 0; i < 50; ++i) note(got_.get());
+    }
+  }
 
-  std::vector<std::vector<std::uint32_t>> received;
-  const auto note = [&](const Numbered& item) {
-    if (received.size() <= item.producer) received.resize(item.producer + 1);
-    received[item.producer].push_back(item.number);
-  };
-  int killed_consumers = 0;
-  const auto kill_one = [&](std::vector<Process>& group) {
-    const std::size_t victim = random() % group.size();
-    test::kill_within(group[victim].pid(), 3ms, random);
+  void finish() {
+    while (!producers_.empty()) kill(producers_, random_() % producers_.size());
+    queue_.shutdown();
+    for (Process& consumer : consumers_) {
+      while (!consumer.join_for(1ms)) take_what_is_there();
+      EXPECT_EQ(consumer.exitcode(), 0);
+    }
+    take_what_is_there();
+    // Every consumer that was killed may have taken one item along (and told of none of it).
+    std::size_t missing = 0;
+    for (auto& numbers : received_) {
+      std::sort(numbers.begin(), numbers.end());
+      EXPECT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end());
+      if (!numbers.empty()) missing += numbers.back() + 1 - numbers.size();
+    }
+    EXPECT_LE(missing, killed_consumers_);
+  }
+
+ private:
+  void add_producer() {
+    producers_.emplace_back(produce, queue_, next_producer_++);
+    producers_.back().start();
+  }
+  void add_consumer() {
+    consumers_.emplace_back(consume, queue_, got_, static_cast<Way>(next_consumer_++ % 3));
+    consumers_.back().start();
+  }
+  void kill(std::vector<Process>& group, std::size_t victim) {
+    test::kill_within(group[victim].pid(), 3ms, random_);
     group[victim].join();
     EXPECT_EQ(group[victim].exitcode(), -SIGKILL);
     group.erase(group.begin() + static_cast<std::ptrdiff_t>(victim));
-  };
-  for (int round = 0; round < kRounds; ++round) {
-    if (random() % 2 == 0) {
-      kill_one(producers);
-      add_producer();
-    } else {
-      kill_one(consumers);
-      ++killed_consumers;
-      add_consumer();
-    }
-    // Proof that the survivors go on: fifty more items come through.
-    for (int i = 0; i < 50; ++i) note(got.get());
   }
-  while (!producers.empty()) kill_one(producers);
-  queue.shutdown();
-  for (Process& consumer : consumers) {
-    while (!consumer.join_for(1ms)) {
-      while (const auto item = got.try_get()) note(*item);
-    }
-    EXPECT_EQ(consumer.exitcode(), 0);
+  void take_what_is_there() {
+    while (const auto item = got_.try_get()) note(*item);
   }
-  while (const auto item = got.try_get()) note(*item);
+  void note(const Numbered& item) {
+    if (received_.size() <= item.producer) received_.resize(item.producer + 1);
+    received_[item.producer].push_back(item.number);
+  }
 
-  // Every consumer that was killed may have taken one item along (and told of none of it).
-  std::size_t missing = 0;
-  for (auto& numbers : received) {
-    std::sort(numbers.begin(), numbers.end());
-    EXPECT_EQ(std::adjacent_find(numbers.begin(), numbers.end()), numbers.end());
-    if (!numbers.empty()) missing += numbers.back() + 1 - numbers.size();
-  }
-  EXPECT_LE(missing, static_cast<std::size_t>(killed_consumers));
+  std::mt19937_64 random_{test::seed()};
+  Queue<Load> queue_;
+  // Bounded: what a consumer has put is in the ring, not in a buffer that dies with it.
+  Queue<Numbered> got_{QueueOptions{.maxsize = 100'000, .ring_bytes = 1 << 22}};
+  std::vector<Process> producers_;
+  std::vector<Process> consumers_;
+  std::uint32_t next_producer_ = 0;
+  unsigned next_consumer_ = 0;
+  std::vector<std::vector<std::uint32_t>> received_;  // numbers by producer
+  std::size_t killed_consumers_ = 0;
+};
+
+constexpr int kRounds = test::kTsan || test::kAsan ? 10 : 40;
+
+// Both are small, so that waiting for room and streaming are frequent.
+
+TEST_P(QueueKillTest, SurvivorsGoOnWithNothingLostDoubledOrOutOfOrder) {
+  Storm storm({.maxsize = 64, .ring_bytes = 16'384});
+  storm.run(kRounds);
+  storm.finish();
+}
+
+TEST_P(QueueKillTest, WithABufferInEveryProducerToo) {
+  Storm storm({.ring_bytes = 16'384, .buffer_bytes = 65'536});
+  storm.run(kRounds);
+  storm.finish();
 }
 
 }  // namespace

@@ -20,10 +20,19 @@ std::uint64_t seed() {
   return value;
 }
 
-void kill_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random) {
+void signal_within(pid_t pid, int signal, std::chrono::nanoseconds span, std::mt19937_64& random) {
   std::uniform_int_distribution<std::int64_t> moment(0, span.count());
   std::this_thread::sleep_for(std::chrono::nanoseconds(moment(random)));
-  EXPECT_EQ(::kill(pid, SIGKILL), 0) << "kill of " << pid;
+  EXPECT_EQ(::kill(pid, signal), 0) << "signal " << signal << " to " << pid;
+}
+
+void kill_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random) {
+  signal_within(pid, SIGKILL, span, random);
+}
+
+void stop_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random) {
+  signal_within(pid, SIGSTOP, span, random);
+  signal_within(pid, SIGCONT, span, random);
 }
 
 }  // namespace tandem::test

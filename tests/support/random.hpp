@@ -12,8 +12,11 @@ namespace tandem::test {
 /// The seed of this test: TANDEM_SEED if set, else a new one. Printed, so that it can be set.
 std::uint64_t seed();
 
-/// Kills (SIGKILL) the process at a random moment within `span` from now, in which it runs on. Then
-/// it may still be a zombie.
+/// Sends the signal at a random moment within `span` from now, in which the process runs on.
+void signal_within(pid_t pid, int signal, std::chrono::nanoseconds span, std::mt19937_64& random);
+/// SIGKILL. Then it may still be a zombie.
 void kill_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random);
+/// SIGSTOP, and SIGCONT after a random time up to `span`.
+void stop_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random);
 
 }  // namespace tandem::test
