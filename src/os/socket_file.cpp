@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/text.hpp"
 #include "os/check.hpp"
 #include "os/self.hpp"
@@ -79,7 +81,7 @@ detail::Fd SocketFile::listen(const std::string& path) {
   detail::Fd socket = bind_stream(name);
   struct stat file;
   if (::lstat(path.c_str(), &file) == -1) throw_last_error(path);
-  path_ = path;
+  path_ = std::filesystem::absolute(path).string();
   identity_ = identity_of(file);
   maker_ = process_id();
   start_listening(socket);

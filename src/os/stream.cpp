@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -112,6 +113,10 @@ std::vector<SocketName> tcp_names(const std::string& host, std::uint16_t port) {
       names.push_back(named(at->ai_addr, at->ai_addrlen));
     }
   }
+  // A listener at "localhost" is to be found at 127.0.0.1, where everybody looks.
+  std::stable_partition(names.begin(), names.end(), [](const SocketName& name) {
+    return address_of(name)->sa_family == AF_INET;
+  });
   return names;
 }
 

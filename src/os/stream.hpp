@@ -22,7 +22,7 @@ struct SocketName {
 /// \throws SystemError ENAMETOOLONG, EINVAL when it is empty or a path with NUL in it
 [[nodiscard]] SocketName unix_path(std::string_view path);
 [[nodiscard]] SocketName unix_abstract(std::string_view name);
-/// All that a host's name stands for; may ask the network, and then waits for it.
+/// All that a host's name stands for, IPv4 first; may ask the network, and then waits for it.
 /// \throws Error when the name is not known
 [[nodiscard]] std::vector<SocketName> tcp_names(const std::string& host, std::uint16_t port);
 
