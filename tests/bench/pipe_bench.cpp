@@ -50,6 +50,19 @@ std::vector<double> through_tandem() {
       [&end = there] { end.send(end.recv()); });
 }
 
+std::vector<double> through_listener(const char* address) {
+  tandem::Listener<Message> listener(address, "key");
+  auto here = tandem::connect<Message>(listener.address(), "key");
+  auto there = listener.accept();
+  listener.close();
+  return round_trips(
+      [&] {
+        here.send(Message());
+        static_cast<void>(here.recv());
+      },
+      [&] { there.send(there.recv()); });
+}
+
 std::vector<double> through_channels(const bench::Peer& peer, const bench::Shape& shape) {
   const std::unique_ptr<bench::Channel> there = peer.make(shape);
   const std::unique_ptr<bench::Channel> back = peer.make(shape);
@@ -112,4 +125,15 @@ int main(int argc, char** argv) {
   }
   bench::add_python_peer(comparison, "Python", "python_pipe.py", "500 5000");
   bench::compare(comparison);
+
+  bench::Comparison strangers{
+      .work = "listener 64 B there and back",
+      .metrics = comparison.metrics,
+      .candidates = {
+          {"at unix:", false, [] { return through_listener("unix:@tandem-pipe-bench"); }},
+          {"at tcp:", false, [] { return through_listener("tcp:127.0.0.1:0"); }}}};
+  for (const bench::Candidate& peer : comparison.candidates) {
+    if (peer.name == "unix socket") strangers.candidates.push_back(peer);
+  }
+  bench::compare(strangers);
 }
