@@ -1,6 +1,7 @@
 #include "os/thread_id.hpp"
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,10 @@ void remember() noexcept {
 }
 
 }  // namespace
+
+bool is_own_thread(pid_t thread) noexcept {
+  return thread > 0 && ::tgkill(cached_process_id, thread, 0) == 0;
+}
 
 pid_t ask_for_thread_id() noexcept {
   return cached_thread_id = static_cast<pid_t>(::syscall(SYS_gettid));

@@ -13,6 +13,9 @@ extern constinit thread_local pid_t cached_thread_id;
 
 [[nodiscard]] pid_t ask_for_thread_id() noexcept;
 
+/// Whether `thread` is one of this process that lives. 0 is not.
+[[nodiscard]] bool is_own_thread(pid_t thread) noexcept;
+
 /// A thread of a process in one word; 0 is nobody.
 class ThreadId {
  public:

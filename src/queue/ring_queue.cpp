@@ -552,8 +552,10 @@ std::size_t RingQueue::take_records(Batch& into, std::size_t at_most, Deadline d
     bytes += record;
     next = next.advanced(record, 1);
     ++items;
+    // Cursors that were overwritten may make the same bytes seem to wait again and again.
   } while (items < at_most && bytes < kMostTaken && ring_.peek(next, header) &&
-           header.kind() == RecordKind::whole);
+           header.kind() == RecordKind::whole &&
+           bytes + record_bytes(header.size()) <= ring_.capacity());
   ring_.read_records(head, into.extend(bytes, items), bytes);
   advance_head(head, bytes, static_cast<std::uint32_t>(items));
   hold.went_well(true);

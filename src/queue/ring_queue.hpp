@@ -162,7 +162,7 @@ class RingQueue {
   void advance_head(shm::Cursor from, std::size_t bytes, std::uint32_t items);
   void skip(shm::RecordHeader header);
   void wake(os::FutexWord& parked);
-  void map_header(shm::Segment segment, Fd bell);
+  void map_header(shm::Segment segment, std::size_t capacity, Fd bell);
 
   [[noreturn]] void throw_shut_down(const char* call) const;
 

@@ -56,12 +56,12 @@ RingQueue::RingQueue(const QueueOptions& options, std::uint32_t type, QueueKind 
   name.copy(header->name, sizeof header->name - 1);
   header->magic = QueueHeader::kMagic;
   if (name.empty()) {
-    map_header(std::move(segment), os::make_event_fd());
+    map_header(std::move(segment), capacity, os::make_event_fd());
   } else {
     os::publish(segment.fd(), path);
     try {
       Fd bell = open_bell(segment.fd());
-      map_header(std::move(segment), std::move(bell));
+      map_header(std::move(segment), capacity, std::move(bell));
     } catch (...) {
       os::remove_named(path);
       throw;
@@ -123,18 +123,20 @@ RingQueue::RingQueue(shm::Segment segment, Fd bell, std::uint32_t type, QueueKin
   if (header.domain != os::own_domain()) {
     refuse("belongs to another user or pid namespace; both ends must share one");
   }
-  if (!shm::Ring::valid_capacity(header.capacity) ||
-      segment.size() - QueueHeader::kDataOffset < header.capacity) {
+  // Read once: what was checked is what is used, whatever another process writes there meanwhile.
+  const std::size_t capacity = static_cast<const volatile std::uint64_t&>(header.capacity);
+  if (!shm::Ring::valid_capacity(capacity) ||
+      segment.size() - QueueHeader::kDataOffset < capacity) {
     refuse("is damaged");
   }
-  map_header(std::move(segment), std::move(bell));
+  map_header(std::move(segment), capacity, std::move(bell));
   check_type(type, kind);
 }
 
-void RingQueue::map_header(shm::Segment segment, Fd bell) {
+void RingQueue::map_header(shm::Segment segment, std::size_t capacity, Fd bell) {
   segment_ = std::move(segment);
   header_ = std::launder(reinterpret_cast<QueueHeader*>(segment_.data()));
-  ring_ = shm::Ring(&header_->ring, segment_.data() + QueueHeader::kDataOffset, header_->capacity);
+  ring_ = shm::Ring(&header_->ring, segment_.data() + QueueHeader::kDataOffset, capacity);
   maxsize_ = header_->maxsize;
   buffer_bytes_ = header_->buffer_bytes;
   kind_ = static_cast<QueueKind>(header_->kind);

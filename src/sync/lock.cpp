@@ -50,7 +50,8 @@ class SharedLock final : public detail::LockCore {
       : object_(std::move(object)), recursive_(recursive) {}
 
   ~SharedLock() override {
-    if (owner().process() != ThreadId::mine().process()) return;
+    // Asked of the mutex, whatever the other words may say.
+    if (!os::is_own_thread(object_->mutex.holder())) return;
     // glibc and the kernel keep pointers to a robust mutex that is held: it must stay where it is.
     detail::log(LogLevel::warning, "Lock: the last handle of ", name(), " goes while it is held");
     object_.keep_mapped();

@@ -451,10 +451,10 @@ void SharedChannel::take_in(const RecordHeader& header) {
     const Front front = front_of(header);
     Partial taken;
     taken.message.type = header.type;
-    std::byte* const where = taken.message.bytes.assign(front.total);
+    std::byte* const where = taken.message.bytes.assign(front.here);
     taken.message.descriptors = descriptors_of(header, front);
     in_.read(in_.head(), front.skip, where, front.here);
-    taken.received = front.here;
+    taken.total = front.total;
     if (kind == RecordKind::whole) {
       stash_.push_back(std::move(taken.message));
     } else {
@@ -471,14 +471,13 @@ void SharedChannel::take_in(const RecordHeader& header) {
     return;
   }
   detail::Buffer& bytes = partial_->message.bytes;
-  const std::size_t left = bytes.size() - partial_->received;
+  const std::size_t left = partial_->total - bytes.size();
   if (header.size() > left || (kind == RecordKind::last && header.size() != left)) {
     partial_.reset();
     discard(header);
     throw_corrupt("a message of another size than it said");
   }
-  in_.read(in_.head(), 0, bytes.data() + partial_->received, header.size());
-  partial_->received += header.size();
+  in_.read(in_.head(), 0, bytes.extend(header.size()), header.size());
   if (kind == RecordKind::last) {
     stash_.push_back(std::move(partial_->message));
     partial_.reset();

@@ -76,8 +76,8 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
     std::uint32_t type;
   };
   struct Partial {
-    Message message;  // its bytes have their final size
-    std::size_t received = 0;
+    Message message;  // what has come; no more is allocated than that
+    std::size_t total = 0;
   };
   /// What stands between the header of a message's first record and its bytes.
   struct Front {

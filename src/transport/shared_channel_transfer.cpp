@@ -37,17 +37,17 @@ void SharedChannel::hand_over(detail::Encoder& to) {
   to.write_raw(static_cast<std::uint32_t>(side_));
   to.write_raw(to.attach(segment_.fd().duplicate()));
   to.write_raw(to.attach(bell_.socket().duplicate()));
-  const auto write_message = [&to](const Message& message, std::size_t arrived) {
+  const auto write_message = [&to](const Message& message, std::size_t total) {
     to.write_raw(message.type);
+    to.write_size(total);
     to.write_size(message.bytes.size());
-    to.write_size(arrived);
-    to.write(message.bytes.data(), arrived);
+    to.write(message.bytes.data(), message.bytes.size());
     write_descriptors(to, message.descriptors);
   };
   to.write_size(stash_.size());
   for (const Message& message : stash_) write_message(message, message.bytes.size());
   to.write_raw(static_cast<std::uint8_t>(partial_.has_value()));
-  if (partial_) write_message(partial_->message, partial_->received);
+  if (partial_) write_message(partial_->message, partial_->total);
   to.write_raw(static_cast<std::uint8_t>(discarding_));
   to.write_size(bell_.early().size());
   for (const Doorbell::Early& early : bell_.early()) {
@@ -62,17 +62,16 @@ std::unique_ptr<SharedChannel> SharedChannel::adopt_end(detail::Decoder& from, s
   shm::Segment segment = adopt_segment(from.take_descriptor(from.read_raw<std::uint32_t>()));
   detail::Fd socket = from.take_descriptor(from.read_raw<std::uint32_t>());
 
-  // The size is believed only for a part whose rest is still to come; no more than has come is
-  // allocated for anything else.
   const auto read_message = [&from](bool whole) {
     Partial part;
     part.message.type = from.read_raw<std::uint32_t>();
-    const auto size = from.read_raw<std::uint64_t>();
-    part.received = from.read_size(1);
-    if (part.received > size || (whole ? part.received != size : !os::machine_could_hold(size))) {
+    part.total = from.read_raw<std::uint64_t>();
+    const std::size_t arrived = from.read_size(1);
+    if (arrived > part.total ||
+        (whole ? arrived != part.total : !os::machine_could_hold(part.total))) {
       throw DecodeError("Connection: the bytes are not a message that had arrived");
     }
-    from.read(part.message.bytes.assign(size), part.received);
+    from.read(part.message.bytes.assign(arrived), arrived);
     part.message.descriptors = read_descriptors(from);
     return part;
   };

@@ -5,13 +5,18 @@
 
 #include <chrono>
 #include <concepts>
+#include <cstring>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
+#include "shm/segment.hpp"
 #include "support/cross.hpp"
 #include "support/forked.hpp"
+#include "tandem/detail/archive.hpp"
 #include "tandem/error.hpp"
 #include "tandem/event.hpp"
 #include "tandem/memory.hpp"
@@ -278,6 +283,23 @@ TEST(LockTest, ItsLastHandleMayGoWhileItIsHeld) {
     held.lock();
   }
   // Robust mutexes of a thread are a list through those that went.
+  Lock other;
+  other.lock();
+  other.unlock();
+}
+
+TEST(LockTest, ItsLastHandleMayGoWhileItIsHeldWhateverItsWordsSay) {
+  {
+    Lock held;
+    std::vector<detail::Fd> descriptors;
+    detail::Buffer buffer;
+    detail::Encoder to(buffer, detail::Route::process, &descriptors);
+    held.save(to);
+    const auto memory = shm::Segment::adopt(std::move(descriptors.at(0)), 1);
+    held.lock();
+    constexpr std::size_t kOwner = 16;  // a word that another process may have overwritten
+    std::memset(memory.data() + kOwner, 0, 8);
+  }
   Lock other;
   other.lock();
   other.unlock();

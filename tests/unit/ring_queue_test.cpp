@@ -347,5 +347,37 @@ TEST(RingQueueTest, AnotherSegmentIsRefused) {
   EXPECT_EQ(get(same), "seen by both");
 }
 
+/// A queue whose shared memory the test can spoil.
+class SpoiledQueueTest : public testing::Test {
+ protected:
+  /// Puts only the beginning of a record where the reader looks first.
+  void write_record(shm::RecordKind kind, std::size_t size, std::uint64_t start = 0) {
+    const auto header = shm::RecordHeader::make(kind, false, size, kType);
+    std::memcpy(memory_.data() + QueueHeader::kDataOffset, &header, sizeof header);
+    std::memcpy(memory_.data() + QueueHeader::kDataOffset + sizeof header, &start, sizeof start);
+  }
+  shm::RingState& state() { return reinterpret_cast<QueueHeader*>(memory_.data())->ring; }
+
+  RingQueue queue_{{.ring_bytes = 4096}, kType};
+  shm::Segment memory_ = shm::Segment::adopt(queue_.fd().duplicate(), 8192);
+};
+
+TEST_F(SpoiledQueueTest, ABatchNeverHasMoreThanTheRingHolds) {
+  // One record fills the ring. The hint says that it is there, the tail that there is another.
+  constexpr std::uint64_t kUnits = 4096 / shm::Cursor::kUnit;
+  write_record(shm::RecordKind::whole, 4096 - sizeof(shm::RecordHeader));
+  state().tail_seen.store(kUnits);
+  state().tail.store(2 * kUnits);
+  Batch batch;
+  EXPECT_EQ(queue_.get_records(batch, 1'000, Deadline::now()), 1U);
+  EXPECT_EQ(batch.records().size(), 4096U);
+}
+
+TEST_F(SpoiledQueueTest, AStreamOfAnImpossibleSizeIsADecodeError) {
+  write_record(shm::RecordKind::first, sizeof(std::uint64_t), std::uint64_t{1} << 60);
+  state().tail.store(2);
+  EXPECT_THROW((void)get(queue_, Deadline::now()), DecodeError);
+}
+
 }  // namespace
 }  // namespace tandem::detail
