@@ -138,7 +138,7 @@ class Process {
   [[nodiscard]] const std::string& name() const { return core("Process::name").name(); }
   [[nodiscard]] bool daemon() const { return core("Process::daemon").daemon(); }
   /// \returns nothing before the end; 0..255; -S if signal S ended it; 255 when a stranger's wait
-  ///   took the status and the kernel does not remember it
+  ///   took the status, or its fork server ended before it, and the kernel does not remember it
   [[nodiscard]] std::optional<int> exitcode() const { return core("Process::exitcode").exitcode(); }
   /// A descriptor for poll, readable once the process has ended, whatever its own children do.
   /// Valid until close() or destruction. \throws Error when it was not started

@@ -127,7 +127,12 @@ std::shared_ptr<const Known> running_server(const std::string& child, bool& fres
                                   .parent_name = self.name,
                                   .parent_daemon = self.daemon});
   }
-  process.pidfd = clear_of_streams(std::move(process.pidfd));
+  try {
+    process.pidfd = clear_of_streams(std::move(process.pidfd));
+  } catch (const SystemError&) {
+    os::kill_and_reap(process.pid);
+    throw;
+  }
   await_hello(ours, process, child);
   log(LogLevel::debug, "fork server started, pid ", std::to_string(process.pid));
   auto server = std::make_shared<const Known>(

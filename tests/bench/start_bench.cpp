@@ -1,5 +1,5 @@
 // Starting a process that returns at once and waiting for it, beside posix_spawn of the same
-// program.
+// program; and what it costs a process that holds much memory.
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +46,41 @@ std::vector<double> posix() {
   });
 }
 
+const char* name_of(tandem::StartMethod method) {
+  switch (method) {
+    case tandem::StartMethod::spawn:
+      return "tandem, spawn";
+    case tandem::StartMethod::fork:
+      return "tandem, fork";
+    case tandem::StartMethod::forkserver:
+      return "tandem, forkserver";
+  }
+  return "unknown";
+}
+
+std::vector<double> bare_fork() {
+  return milliseconds_each([] {
+    const pid_t child = fork();
+    if (child == 0) _exit(0);
+    int status = 0;
+    if (waitpid(child, &status, 0) != child || status != 0) throw std::runtime_error("fork failed");
+  });
+}
+
+// What a fork copies is the page tables of all that its starter has touched.
+void compare_from_a_big_process() {
+  std::vector<char> held(std::size_t{1} << 30);
+  for (std::size_t page = 0; page < held.size(); page += 4096) held[page] = 1;
+  bench::Comparison comparison{.work = "the same from a process that holds 1 GiB",
+                               .metrics = {{"p50, ms", false}},
+                               .candidates = {{"fork, waitpid", true, bare_fork}}};
+  for (const tandem::StartMethod method : tandem::all_start_methods()) {
+    comparison.candidates.push_back(
+        {name_of(method), false, [method] { return tandem_process(method); }});
+  }
+  bench::compare(comparison);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -55,11 +90,10 @@ int main(int argc, char** argv) {
                                .metrics = {{"p50, ms", false}},
                                .candidates = {{"posix_spawn", true, posix}}};
   for (const tandem::StartMethod method : tandem::all_start_methods()) {
-    const char* const name = method == tandem::StartMethod::spawn  ? "tandem, spawn"
-                             : method == tandem::StartMethod::fork ? "tandem, fork"
-                                                                   : "tandem, forkserver";
-    comparison.candidates.push_back({name, false, [method] { return tandem_process(method); }});
+    comparison.candidates.push_back(
+        {name_of(method), false, [method] { return tandem_process(method); }});
   }
   bench::add_python_peer(comparison, "Python spawn", "python_start.py", "10");
   bench::compare(comparison);
+  compare_from_a_big_process();
 }

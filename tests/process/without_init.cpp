@@ -8,14 +8,17 @@
 #include "tandem/process.hpp"
 
 int main() {
-  tandem::Process spawned([] {});
-  try {
-    spawned.start();
-    std::puts("start() did not refuse");
-    return 1;
-  } catch (const tandem::StartError& error) {
-    std::puts(error.what());
-    if (std::strstr(error.what(), "tandem::init") == nullptr) return 1;
+  for (const tandem::StartMethod method :
+       {tandem::StartMethod::spawn, tandem::StartMethod::forkserver}) {
+    tandem::Process process({.start_method = method}, [] {});
+    try {
+      process.start();
+      std::puts("start() did not refuse");
+      return 1;
+    } catch (const tandem::StartError& error) {
+      std::puts(error.what());
+      if (std::strstr(error.what(), "tandem::init") == nullptr) return 1;
+    }
   }
   // A forked child is a copy of this program and needs nothing.
   tandem::Process forked(tandem::start::fork, [] { std::exit(7); });
