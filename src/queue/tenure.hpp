@@ -46,10 +46,10 @@ class Tenure {
   /// Whether the calling thread has the lock already, by the promise.
   [[nodiscard]] bool held() const noexcept { return promised_ && lock_->held_by_caller(); }
 
-  /// Takes the lock; of a promised side, only for the tenant, which the caller becomes if there is
-  /// none. \throws Error when another live thread is
+  /// Takes the lock, which the caller has not got; of a promised side, only for the tenant, which
+  /// the caller becomes if there is none. \throws Error when another live thread is
   [[nodiscard]] os::Acquired acquire(Deadline deadline) {
-    return promised_ ? acquire_as_tenant(deadline) : lock_->lock(deadline);
+    return promised_ ? become_tenant(deadline) : lock_->lock(deadline);
   }
   /// Takes the lock for others than the tenant: the feeder of its process, a reader that looks
   /// whether the writer is gone. Ends with `release`.
@@ -80,11 +80,6 @@ class Tenure {
  private:
   friend class HeldMapping;
 
-  [[nodiscard]] os::Acquired acquire_as_tenant(Deadline deadline) {
-    if (lock_->held_by_caller()) [[likely]]
-      return os::Acquired::yes;
-    return become_tenant(deadline);
-  }
   [[nodiscard]] os::Acquired become_tenant(Deadline deadline);
   void claim_in_process();
   [[nodiscard]] os::Task tenant() const noexcept {
