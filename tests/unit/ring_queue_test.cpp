@@ -373,6 +373,25 @@ TEST_F(SpoiledQueueTest, ABatchNeverHasMoreThanTheRingHolds) {
   EXPECT_EQ(batch.records().size(), 4096U);
 }
 
+TEST_F(SpoiledQueueTest, PositionAndCountWrapAround) {
+  // As after 32 GiB and 2^31 messages, less a few.
+  const std::uint64_t near_the_end =
+      (std::uint64_t{0x7fffffff} - 20) << 33 | (std::uint64_t{0xffffffff} - 200);
+  for (auto* word : {&state().head, &state().tail, &state().head_seen, &state().tail_seen}) {
+    word->store(near_the_end);
+  }
+  EXPECT_EQ(queue_.items(), 0U);
+  std::thread producer([this] {
+    for (std::size_t i = 0; i < 60; ++i) EXPECT_TRUE(put(queue_, long_text(i * 150)));
+  });
+  for (std::size_t i = 0; i < 60; ++i) ASSERT_EQ(get(queue_), long_text(i * 150)) << i;
+  producer.join();
+  EXPECT_LT(shm::Cursor(state().head.load()).position(), 0x80000000U);
+  EXPECT_LT(shm::Cursor(state().head.load()).items(), 100U);
+  EXPECT_EQ(queue_.items(), 0U);
+  EXPECT_EQ(get(queue_, Deadline::now()), std::nullopt);
+}
+
 TEST_F(SpoiledQueueTest, AStreamOfAnImpossibleSizeIsADecodeError) {
   write_record(shm::RecordKind::first, sizeof(std::uint64_t), std::uint64_t{1} << 60);
   state().tail.store(2);
