@@ -63,8 +63,8 @@ class Object {
     return Object(std::move(segment), what);
   }
 
-  [[nodiscard]] State& operator*() const noexcept { return *get(); }
-  [[nodiscard]] State* operator->() const noexcept { return get(); }
+  [[nodiscard]] State& operator*() const noexcept { return *state_; }
+  [[nodiscard]] State* operator->() const noexcept { return state_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   /// Bytes behind the State.
   [[nodiscard]] std::size_t more_bytes() const noexcept { return segment_.size() - sizeof(State); }
@@ -74,11 +74,11 @@ class Object {
 
  private:
   Object(shm::Segment segment, const char* what)
-      : segment_(std::move(segment)), name_(shm::object_name(what, segment_.fd())) {}
-  [[nodiscard]] State* get() const noexcept {
-    return std::launder(reinterpret_cast<State*>(segment_.data()));
-  }
+      : state_(std::launder(reinterpret_cast<State*>(segment.data()))),
+        segment_(std::move(segment)),
+        name_(shm::object_name(what, segment_.fd())) {}
 
+  State* state_;  // in the segment
   shm::Segment segment_;
   std::string name_;
 };

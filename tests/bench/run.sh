@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmarks: tandem and its peers side by side.
 #
-#   tests/bench/run.sh [name...]          queue pipe start manager pool idle digest; all if none
-#                                         is named
+#   tests/bench/run.sh [name...]          queue pipe sync start manager pool idle digest; all if
+#                                         none is named
 #   tests/bench/run.sh soak [MILLIONS]    so many million messages (100) through one queue: none
 #                                         lost, in order, and no memory grows
 #
@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 
 names=("$@")
 arguments=()
-if ((${#names[@]} == 0)); then names=(queue pipe start manager pool idle digest); fi
+if ((${#names[@]} == 0)); then names=(queue pipe sync start manager pool idle digest); fi
 if [[ ${names[0]} == soak ]]; then
   arguments=("${names[@]:1}")
   names=(soak)
