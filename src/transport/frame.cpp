@@ -24,9 +24,9 @@ FrameHeader header_at(const std::byte* bytes) {
 
 std::span<std::byte> FrameReader::space() {
   const std::size_t there = end_ - begin_;
-  // A long message doubles what it may have at a time, so that moving it costs a constant each byte.
-  const std::size_t wanted = std::max(kLeastSpace, there);
-  if (buffer_.size() - end_ < wanted) {
+  if (buffer_.size() - end_ < kLeastSpace) {
+    // Room for as much again, however little comes at a time: moving costs a constant each byte.
+    const std::size_t wanted = std::max(kLeastSpace, there);
     if (begin_ + (buffer_.size() - end_) >= wanted) {
       std::memmove(buffer_.data(), buffer_.data() + begin_, there);
     } else {

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 
 seconds=${1:-60}
 targets=("${@:2}")
-if ((${#targets[@]} == 0)); then targets=(archive channel queue store sync); fi
+if ((${#targets[@]} == 0)); then targets=(archive channel queue store sync wire); fi
 
 install_packages "${build_packages[@]}" clang libclang-rt-dev
 use_compiler_cache

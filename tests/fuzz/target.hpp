@@ -27,8 +27,8 @@ extern const Target kQueue;    // a queue whose memory holds anything, and chang
 extern const Target kStore;    // requests to a manager's server
 extern const Target kSync;     // a lock or event whose memory holds anything
 extern const Target kWire;     // a listener, or a connection over tcp, whose peer sends anything
-inline const std::initializer_list<const Target*> kTargets{&kArchive, &kChannel, &kQueue, &kStore,
-                                                           &kSync,    &kWire};
+inline const std::initializer_list<const Target*> kTargets{&kArchive, &kChannel, &kQueue,
+                                                           &kStore,   &kSync,    &kWire};
 
 /// Takes an input apart. What is missing at its end is zeros.
 class Input {
