@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <concepts>
 #include <mutex>
 #include <random>
 #include <thread>
@@ -24,6 +25,16 @@ namespace {
 using namespace std::chrono_literals;
 using test::Forked;
 using test::Step;
+
+template <class L>
+concept TimedLockable = requires(L lock, std::chrono::steady_clock::time_point time) {
+  lock.lock();
+  lock.unlock();
+  { lock.try_lock() } -> std::same_as<bool>;
+  { lock.try_lock_for(1s) } -> std::same_as<bool>;
+  { lock.try_lock_until(time) } -> std::same_as<bool>;
+};
+static_assert(TimedLockable<Lock> && TimedLockable<RLock>);
 
 template <class L>
 class ConditionTest : public testing::Test {
