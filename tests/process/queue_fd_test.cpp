@@ -48,7 +48,7 @@ void put_at_random(Queue<Numbered> queue, int producer, int count, std::uint64_t
   }
 }
 
-constexpr int kItems = test::kTsan || test::kAsan ? 500 : 5'000;
+constexpr int kItems = test::kTsan || test::kAsan ? 500 : 2'000;
 
 void expect_all_in_order(Queue<Numbered>& queue, Epoll& epoll, int producers) {
   std::vector<int> next(static_cast<std::size_t>(producers));
