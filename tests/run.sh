@@ -5,22 +5,27 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/packages.sh
+. cmake/stages.sh
 
 presets=("$@")
 if ((${#presets[@]} == 0)); then presets=(release); fi
 
 install_packages "${build_packages[@]}" "${test_packages[@]}"
 use_compiler_cache
+trap print_stages EXIT
 
 # A named object that no test removed. Each test looks for its own; here nothing else is running.
 named_objects() { find /dev/shm -maxdepth 1 -name 'tandem*' 2>/dev/null | sort; }
 
 before=$(named_objects)
 for preset in "${presets[@]}"; do
-  echo "== $preset =="
   cmake --preset "$preset" </dev/null
-  cmake --build --preset "$preset" </dev/null
-  ctest --preset "$preset" </dev/null
+  stage "$preset, build" cmake --build --preset "$preset"
+  log=$PWD/build/$preset/ctest.log
+  passed=0
+  stage "$preset, tests" ctest --preset "$preset" --output-log "$log" || passed=$?
+  note_stage "" "$(grep 'tests passed' "$log" || echo 'no summary by CTest')"
+  if ((passed != 0)); then exit "$passed"; fi
 done
 if left=$(comm -13 <(echo "$before") <(named_objects)) && [[ -n $left ]]; then
   printf 'The tests left behind:\n%s\n' "$left" >&2

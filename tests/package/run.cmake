@@ -12,6 +12,6 @@ if(kind STREQUAL "find_package")
   set(arguments -DCMAKE_PREFIX_PATH=${work}/prefix -DCMAKE_FIND_PACKAGE_PREFER_CONFIG=ON)
 endif()
 run(${CMAKE_COMMAND} -S ${consumer} -B ${work}/build -G ${generator}
-    -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_BUILD_TYPE=Debug ${arguments})
+    -DCMAKE_CXX_COMPILER=${compiler} -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 ${arguments})
 run(${CMAKE_COMMAND} --build ${work}/build --parallel 2)
 run(${work}/build/consumer)
