@@ -210,6 +210,8 @@ std::optional<Asked> Server::fork(std::uint64_t key, Asked asked) {
     return std::nullopt;
   }
   if (pid == 0) return asked;
+  // Before anybody hears of the child, or an end of file that it should cause would wait for us.
+  asked.descriptors.clear();
   try {
     Fd pidfd = os::open_pidfd(pid);
     poller_.add(pidfd.get(), key);
