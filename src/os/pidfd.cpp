@@ -55,6 +55,12 @@ bool send_signal(const detail::Fd& pidfd, int signal) {
   throw_last_error(detail::concat("send signal ", std::to_string(signal), " to a process"));
 }
 
+bool has_ended(const detail::Fd& pidfd) {
+  if (!wait_readable(pidfd.get(), detail::Deadline::now())) return false;
+  ends_seen.fetch_add(1, std::memory_order_release);
+  return true;
+}
+
 std::optional<int> reap(const detail::Fd& pidfd) {
   siginfo_t ended{};
   const int result = retry([&] {
@@ -67,8 +73,7 @@ std::optional<int> reap(const detail::Fd& pidfd) {
   }
   if (errno != ECHILD) throw_last_error("look whether a process has ended");
   // Not a child of this process, or reaped by somebody else.
-  if (!wait_readable(pidfd.get(), detail::Deadline::now())) return std::nullopt;
-  ends_seen.fetch_add(1, std::memory_order_release);
+  if (!has_ended(pidfd)) return std::nullopt;
   return remembered_exit(pidfd);
 }
 

@@ -54,7 +54,7 @@ Child::Child(std::string name, bool daemon)
 
 bool Child::ended() {
   if (!report_) return status().has_value();
-  if (!os::wait_readable(pidfd_.get(), Deadline::now())) return false;
+  if (!os::has_ended(pidfd_)) return false;
   Children::State& all = Children::state();
   const std::lock_guard lock(all.mutex);
   all.forget(*this);
@@ -103,7 +103,7 @@ void Children::add(Node node, os::ChildProcess process, Fd report) noexcept {
 std::vector<std::shared_ptr<Child>> Children::running() {
   const std::lock_guard lock(state().mutex);
   state().running.remove_if([](const auto& child) {
-    if (child->report_) return os::wait_readable(child->pidfd_.get(), Deadline::now());
+    if (child->report_) return os::has_ended(child->pidfd_);
     child->status_ = os::reap(child->pidfd_);
     return child->status_.has_value();
   });
