@@ -17,7 +17,7 @@ if ((${#targets[@]} == 0)); then targets=(archive channel queue store sync wire)
 install_packages "${build_packages[@]}" clang libclang-rt-dev
 use_compiler_cache
 cmake --preset fuzz </dev/null
-cmake --build --preset fuzz </dev/null
+cmake --build --preset fuzz --target tandem_fuzz </dev/null
 mkdir -p build/fuzz/corpus build/fuzz/found
 
 # \param $1 the target
