@@ -30,7 +30,8 @@ long busy_square(int x) {
   return static_cast<long>(x) * x + 0 * sum;
 }
 
-/// Kills workers of a pool until it goes.
+/// Kills workers of a pool until it goes; not the next one before another task has ended, since a
+/// pool whose workers all die before their first task gives up.
 class Killer {
  public:
   explicit Killer(Pool& pool) : thread_([this, &pool] { run(pool); }) {}
@@ -53,6 +54,8 @@ class Killer {
           std::chrono::steady_clock::now() + std::chrono::microseconds(random() % 20'000);
       while (std::chrono::steady_clock::now() < moment && !stop_) std::this_thread::yield();
       if (::syscall(SYS_pidfd_send_signal, worker.get(), SIGKILL, nullptr, 0) == 0) ++kills_;
+      const std::size_t ended = pool.stats().done;
+      while (pool.stats().done == ended && !stop_) std::this_thread::yield();
     }
   }
 
