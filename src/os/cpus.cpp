@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <fstream>
 #include <string>
@@ -104,7 +105,13 @@ unsigned count_usable_cpus() {
 }
 
 unsigned usable_cpus() {
-  static const unsigned cpus = count_usable_cpus();
+  // No guarded static: a child forked while another thread is counting would wait for it for ever.
+  static constinit std::atomic<unsigned> known{0};
+  unsigned cpus = known.load(std::memory_order_relaxed);
+  if (cpus == 0) {
+    cpus = count_usable_cpus();
+    known.store(cpus, std::memory_order_relaxed);
+  }
   return cpus;
 }
 
