@@ -95,8 +95,9 @@ Acquired RobustMutex::lock_slowly(detail::Deadline deadline) {
   SpinBudget budget(average_wait_ns_.load(std::memory_order_relaxed));
   const long long start = SpinBudget::now_ns();
   Acquired got = Acquired::no;
-  const bool spun =
-      budget.spin([&] { return holder() == 0 && (got = try_lock()) != Acquired::no; }, deadline);
+  // Its holder may be waiting for this CPU, where there are more processes than CPUs.
+  const bool spun = budget.spin([&] { return holder() == 0 && (got = try_lock()) != Acquired::no; },
+                                deadline, Between::yield);
   if (!spun) {
     for (;;) {
       const auto slice = deadline.earlier(detail::Deadline::after(kSlice));

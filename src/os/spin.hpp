@@ -2,6 +2,8 @@
 // so waits that are short on average are spun through and long ones sleep at once.
 #pragma once
 
+#include <sched.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -22,6 +24,12 @@ inline void cpu_relax() noexcept {
 /// count_usable_cpus() as it was when this was first called.
 [[nodiscard]] unsigned usable_cpus();
 
+/// What a spin does between two looks, once the first few have found nothing.
+enum class Between {
+  relax,  // whom it waits for runs on another CPU
+  yield,  // whom it waits for may be ready to run on this one
+};
+
 /// One waiting place's memory of how long its waits were. Not shared between threads without a
 /// lock.
 ///
@@ -36,7 +44,8 @@ class SpinBudget {
 
   /// Spins until `done()`, the budget is used up or the deadline has passed. \returns done()
   template <class Done>
-  [[nodiscard]] bool spin(Done done, detail::Deadline deadline = detail::Deadline::never());
+  [[nodiscard]] bool spin(Done done, detail::Deadline deadline = detail::Deadline::never(),
+                          Between between = Between::relax);
   /// Tells how long a wait took that went on to sleep.
   void slept(long long ns) noexcept { learn(ns); }
   /// For one that lives in shared memory between two waits.
@@ -71,7 +80,7 @@ class SpinBudget {
 };
 
 template <class Done>
-bool SpinBudget::spin(Done done, detail::Deadline deadline) {
+bool SpinBudget::spin(Done done, detail::Deadline deadline, Between between) {
   if (done()) return true;
   if (usable_cpus() == 1) return false;
   // These looks are free of any clock: most waits of a busy exchange end here.
@@ -86,8 +95,10 @@ bool SpinBudget::spin(Done done, detail::Deadline deadline) {
   if (budget == 0) return false;
   const long long start = now_ns();
   const long long end = std::min(start + budget, deadline.ns());
+  const int looks_per_clock = between == Between::yield ? 1 : kLooksPerClock;
   for (long long now = start; now < end; now = now_ns()) {
-    for (int i = 0; i < kLooksPerClock; ++i) {
+    if (between == Between::yield) ::sched_yield();
+    for (int i = 0; i < looks_per_clock; ++i) {
       if (done()) {
         learn(now_ns() - start);
         return true;
