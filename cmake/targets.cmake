@@ -25,3 +25,10 @@ function(tandem_sanitize target)
   target_compile_options(${target} PUBLIC "$<BUILD_INTERFACE:${flags};-fno-omit-frame-pointer>")
   target_link_options(${target} PUBLIC "$<BUILD_INTERFACE:${flags}>")
 endfunction()
+
+# A compiler cache can do nothing with a precompiled header of GCC's otherwise.
+function(tandem_cache_precompiled target)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${target} PRIVATE -fpch-preprocess)
+  endif()
+endfunction()
