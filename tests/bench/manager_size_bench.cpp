@@ -146,7 +146,6 @@ void compare_calls() {
 int main(int argc, char** argv) {
   tandem::init(argc, argv);
   compare_memory({.key_bytes = 100, .value_bytes = 100});
-  compare_memory({.key_bytes = 100, .value_bytes = 8});
   compare_memory({.key_bytes = 16, .value_bytes = 100});
   compare_calls();
 }
