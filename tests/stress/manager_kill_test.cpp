@@ -33,7 +33,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t kClients = 8;
-constexpr int kRounds = kTsan || kAsan ? 6 : 20;
+constexpr int kRounds = kTsan || kAsan ? 4 : 20;
 
 /// What a client appends to the list all share.
 struct Entry {
@@ -306,6 +306,7 @@ bool all_threads_sleep(int pid) {
 TEST_P(ManagerServerKillTest, IsTheEndForThoseWhoWaitForItsAnswerToo) {
   std::mt19937_64 random(seed());
   for (const bool stopped_first : {true, false}) {
+    if (!stopped_first && (kTsan || kAsan)) break;  // adds little there
     Manager manager;
     const Counts counts = manager.dict<std::string, std::int64_t>({{"n", 0}});
     const Array<std::uint64_t> acknowledged(2 * kClients);
@@ -315,7 +316,7 @@ TEST_P(ManagerServerKillTest, IsTheEndForThoseWhoWaitForItsAnswerToo) {
       clients.back().start();
     }
     for (std::uint64_t& count : acknowledged.span()) {
-      await([&] { return std::atomic_ref(count).load() > 10; });
+      await([&] { return std::atomic_ref(count).load() > 0; });
     }
     if (stopped_first) {
       // Nobody answers any more: who sleeps then is in the middle of a call.
