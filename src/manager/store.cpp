@@ -1,6 +1,8 @@
 #include "manager/store.hpp"
 
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 #include "base/text.hpp"
 #include "tandem/detail/archive.hpp"
@@ -71,7 +73,10 @@ DictObject::Entry* DictObject::find(std::string_view key) {
 
 std::pair<DictObject::Entry*, bool> DictObject::insert(std::string_view key) {
   if (Entry* const there = find(key)) return {there, false};
-  const auto at = entries_.try_emplace(std::string(key)).first;
+  const auto at =
+      entries_
+          .emplace(std::piecewise_construct, std::forward_as_tuple(key), std::forward_as_tuple())
+          .first;
   Entry& entry = at->second;
   entry.key = &at->first;
   entry.older = newest_;

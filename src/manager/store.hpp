@@ -8,6 +8,7 @@
 // 3. Bytes of values are never looked into here, but for numbers (fetch_add) and by thunks.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -78,11 +79,37 @@ class ReplyWriter {
   std::vector<ObjectId> granted_;
 };
 
+/// The bytes of a key, which never change. A dict of many small entries is mostly what is around the
+/// bytes, so here are half as many of those as a std::string has.
+class StoredKey {
+ public:
+  explicit StoredKey(std::string_view bytes) : size_(bytes.size()) {
+    std::copy_n(bytes.data(), size_, fits() ? inline_ : heap_ = new char[size_]);
+  }
+  StoredKey(const StoredKey&) = delete;
+  StoredKey& operator=(const StoredKey&) = delete;
+  ~StoredKey() {
+    if (!fits()) delete[] heap_;
+  }
+  operator std::string_view() const noexcept {  // NOLINT(google-explicit-constructor)
+    return {fits() ? inline_ : heap_, size_};
+  }
+
+ private:
+  [[nodiscard]] bool fits() const noexcept { return size_ <= sizeof inline_; }
+
+  std::size_t size_;
+  union {
+    char* heap_;
+    char inline_[sizeof(char*)];
+  };
+};
+
 class DictObject {
  public:
   struct Entry {
     StoredValue value;
-    const std::string* key = nullptr;
+    const StoredKey* key = nullptr;
     Entry* older = nullptr;
     Entry* newer = nullptr;
   };
@@ -92,7 +119,11 @@ class DictObject {
       return std::hash<std::string_view>()(s);
     }
   };
-  using Map = std::unordered_map<std::string, Entry, Hash, std::equal_to<>>;
+  struct Equal {
+    using is_transparent = void;
+    bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
+  };
+  using Map = std::unordered_map<StoredKey, Entry, Hash, Equal>;
 
   DictObject() = default;
   DictObject(const DictObject&) = delete;

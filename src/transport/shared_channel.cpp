@@ -361,6 +361,9 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
                                                        bool in_stream) {
   const auto look_up = [&] { return !in_.empty() || peer_closed() || (in_stream && broken_off()); };
   if (!deadline.is_now() && recv_spin_.spin(look_up, deadline) && peek(header)) {
+    if (naps_ > 0 && --naps_ == 0 && std::exchange(writer_fences_, false)) {
+      in_.state().fences_needed.store(0, std::memory_order_relaxed);
+    }
     return Found::record;
   }
   long long slept_from = 0;
@@ -372,12 +375,16 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
     if (passed || (in_stream && broken_off())) return Found::nothing;
     if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
     arm_reader();
-    const bool fenced = os::heavy_fence();
+    const bool fenced = fence_reader();
     if (!look_up()) sleep(deadline, fenced);
     disarm_reader();
     hear();
   }
-  if (slept_from != 0) recv_spin_.slept(os::SpinBudget::now_ns() - slept_from);
+  if (slept_from != 0) {
+    const long long slept = os::SpinBudget::now_ns() - slept_from;
+    recv_spin_.slept(slept);
+    if (slept < kNap && naps_ < kManyNaps) ++naps_;
+  }
   return Found::record;
 }
 
@@ -571,6 +578,21 @@ void SharedChannel::disarm_reader() noexcept {
   if (!covered_) return;
   covered_ = false;
   if (in_.state().reader_parked.exchange(0, std::memory_order_relaxed) == 0) ++bells_due_;
+}
+
+// A heavy fence interrupts the other CPUs, which costs a virtual machine more than a short sleep. Where
+// such sleeps follow each other the writer is asked to fence for itself. The first time the heavy
+// fence is what makes it see that; afterwards this side's own fence is enough.
+bool SharedChannel::fence_reader() noexcept {
+  if (writer_fences_) {
+    os::full_fence();
+    return true;
+  }
+  const bool ask = naps_ == kManyNaps;
+  if (ask) in_.state().fences_needed.store(1, std::memory_order_relaxed);
+  const bool fenced = os::heavy_fence();
+  writer_fences_ = ask && fenced;
+  return fenced;
 }
 
 void SharedChannel::arm_writer(std::size_t bytes) noexcept {

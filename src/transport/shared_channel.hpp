@@ -87,7 +87,9 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
     DescriptorNote note{};
   };
   enum class Found { record, end_of_file, nothing };
-  static constexpr short kReadable = 1;  // POLLIN
+  static constexpr short kReadable = 1;         // POLLIN
+  static constexpr long long kNap = 1'000'000;  // nanoseconds
+  static constexpr unsigned kManyNaps = 4;
 
   // Sending.
   void require_peer();
@@ -132,6 +134,8 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   // Sleeping.
   void arm_reader() noexcept;
   void disarm_reader() noexcept;
+  /// After arm_reader. \returns false when the writer may have missed it
+  [[nodiscard]] bool fence_reader() noexcept;
   void arm_writer(std::size_t bytes) noexcept;
   void disarm_writer() noexcept;
   void sleep(detail::Deadline deadline, bool fenced, short events = POLLIN) const;
@@ -166,8 +170,10 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   bool closed_ = false;
   bool discarding_ = false;  // chunks of a message whose first record was thrown away may follow
 
-  bool covered_ = false;    // the reader's word is armed and no bell has been heard since
-  unsigned bells_due_ = 0;  // the peer has taken a word of ours: its bell is on the way
+  bool covered_ = false;        // the reader's word is armed and no bell has been heard since
+  unsigned naps_ = 0;           // short sleeps of late, up to kManyNaps
+  bool writer_fences_ = false;  // it has seen `fences_needed`
+  unsigned bells_due_ = 0;      // the peer has taken a word of ours: its bell is on the way
   bool own_bell_rung_ = false;
   detail::Fd own_bell_;
   detail::Fd epoll_;

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Builds and runs the benchmarks: tandem and its peers side by side.
 #
-#   tests/bench/run.sh [name...]          queue pipe sync start manager pool idle digest; all if
-#                                         none is named
+#   tests/bench/run.sh [name...]          queue pipe sync start manager manager_size pool idle digest;
+#                                         all if none is named
 #   tests/bench/run.sh soak [MILLIONS]    so many million messages (100) through one queue: none
 #                                         lost, in order, and no memory grows
+#
+# Peers that are not installed are named and skipped. To have them: apt-get install libzmq3-dev,
+# redis-server, libhiredis-dev (where that starts a server, it may be stopped: a benchmark starts its
+# own), and configure again.
 #
 # TANDEM_BENCH_SECONDS is how long each comparison takes (10). Figures mean little on a machine that
 # does anything else, and ratios only within one run.
@@ -14,7 +18,7 @@ cd "$(dirname "$0")/../.."
 
 names=("$@")
 arguments=()
-if ((${#names[@]} == 0)); then names=(queue pipe sync start manager pool idle digest); fi
+if ((${#names[@]} == 0)); then names=(queue pipe sync start manager manager_size pool idle digest); fi
 if [[ ${names[0]} == soak ]]; then
   arguments=("${names[@]:1}")
   names=(soak)

@@ -10,18 +10,26 @@
 #include <thread>
 #include <vector>
 
+#include "manager/protocol.hpp"
+#include "os/poll.hpp"
+#include "os/socket.hpp"
+#include "os/stream.hpp"
 #include "support/bare_client.hpp"
 #include "support/leak_check.hpp"
 #include "support/start_methods.hpp"
+#include "tandem/detail/manager_protocol.hpp"
 #include "tandem/listener.hpp"
 #include "tandem/manager.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/process.hpp"
+#include "transport/handshake.hpp"
 
 namespace tandem::test {
 namespace {
 
 using namespace std::chrono_literals;
+namespace protocol = detail::manager_protocol;
+using detail::Fd;
 using Words = DictProxy<std::string, std::string>;
 
 const char kKey[] = "a key";
@@ -98,6 +106,72 @@ TEST(ManagerAddressTest, TheKeyIsNeeded) {
                  AuthenticationError);
     EXPECT_THROW(static_cast<void>(Manager::connect(manager.address(), {})), AuthenticationError);
     EXPECT_EQ(manager.statistics().connections, 1u);
+  }
+}
+
+// Over tcp the server would take requests from the same stream.
+TEST(ManagerAddressTest, NothingOfAClientWithAnotherKeyIsLookedAt) {
+  Manager manager({.address = kAnyTcp, .authkey = kKey});
+  const auto numbers = manager.list<int>({1});
+  const auto send_all = [&](const AuthKey& key) {
+    BareClient client(manager.address());
+    try {
+      transport::ClientHandshake handshake(transport::client_greeting());
+      client.send_raw(handshake.greeting());
+      client.send_raw(handshake.take(client.recv_raw<transport::Greeting>(), key));
+      // Without waiting for the answer: who I am, and then the request that the server end.
+      client.send_header(sizeof(protocol::GreetingHeader), protocol::kGreetingType);
+      client.send_raw(protocol::GreetingHeader());
+      client.send_header(sizeof(protocol::PieceHeader) + sizeof(protocol::RequestHeader),
+                         protocol::kMessageType);
+      client.send_raw(protocol::PieceHeader());
+      client.send_raw(
+          protocol::RequestHeader{.op = static_cast<std::uint16_t>(detail::ManagerOp::shutdown)});
+    } catch (const EndOfFile&) {
+    }
+    client.await_end();
+  };
+  for (int i = 0; i < 20; ++i) send_all("another key");
+  EXPECT_EQ(numbers.at(0), 1);
+  while (manager.statistics().connections != 1) std::this_thread::yield();
+  send_all(kKey);
+  EXPECT_THROW(
+      {
+        for (;;) static_cast<void>(numbers.at(0));
+      },
+      EndOfFile);
+}
+
+TEST(ManagerAddressTest, NothingOfAServerWithAnotherKeyIsLookedAt) {
+  for (const char* const key : {"another key", kKey}) {
+    const Fd listener = os::bind_stream(os::tcp_names("127.0.0.1", 0).at(0));
+    os::start_listening(listener);
+    const Address address("tcp:127.0.0.1:" + std::to_string(os::own_port(listener.get())));
+    std::thread server([&] {
+      static_cast<void>(os::wait_readable(listener.get(), detail::Deadline::never()));
+      BareClient client(os::accept_connection(listener.get()).value());
+      transport::ServerHandshake handshake(transport::server_greeting());
+      for (auto next = transport::ServerHandshake::Next::receive;
+           next != transport::ServerHandshake::Next::answer;) {
+        handshake.space()[0] = client.recv_raw<std::byte>();
+        next = handshake.arrived(1);
+        if (next == transport::ServerHandshake::Next::greet) client.send_raw(handshake.greeting());
+      }
+      try {
+        client.send_raw(handshake.answer(key, true, 0));
+        // What no manager says.
+        client.send_header(sizeof(int), protocol::kIdentityType);
+        client.send_raw(0);
+      } catch (const EndOfFile&) {
+      }
+      client.await_end();
+    });
+    if (key == kKey) {
+      EXPECT_THROW(static_cast<void>(Manager::connect(address, kKey)), DecodeError);
+    } else {
+      EXPECT_THROW(static_cast<void>(Manager::connect(address, kKey)), AuthenticationError);
+    }
+    server.join();
   }
 }
 
@@ -197,11 +271,11 @@ TEST(ManagerAddressTest, AListenerIsNoManager) {
 TEST(ManagerAddressTest, GarbageHarmsNobody) {
   Manager manager({.address = kAnyTcp, .authkey = kKey});
   auto numbers = manager.list<int>({1});
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 1000; ++i) {
     try {
       BareClient client(manager.address());
       if (i % 3 == 0) client.greet();
-      client.send(std::vector<std::byte>(static_cast<std::size_t>(i), std::byte{'t'}));
+      client.send(std::vector<std::byte>(static_cast<std::size_t>(i % 200), std::byte{'t'}));
     } catch (const EndOfFile&) {
     }
     ASSERT_EQ(numbers.at(0), 1);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "os/poll.hpp"
@@ -25,6 +26,8 @@ class BareClient {
             : address.scheme() == Address::Scheme::unix_path ? os::unix_path(address.place())
                                                              : os::unix_abstract(address.place()),
             detail::Deadline::never())) {}
+  /// Of a connection that is there.
+  explicit BareClient(detail::Fd socket) : socket_(std::move(socket)) {}
 
   void send(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {

@@ -186,6 +186,21 @@ TEST_F(ManagerStoreTest, DeepNestingGoesWithoutAStack) {
   EXPECT_EQ(store_.object_count(), 0u);
 }
 
+TEST_F(ManagerStoreTest, ContainersInACircleKeepEachOtherUntilOneIsCleared) {
+  const ObjectId dict = make_dict(client_);
+  const ObjectId list = make_list(client_);
+  ask(client_, Request(ManagerOp::dict_set, dict).text("k").value("v", {list}));
+  ask(client_, Request(ManagerOp::list_extend, list).value("v", {dict}));
+  release(client_, dict);
+  store_.greet(other_, list);
+  store_.forget(client_);
+  EXPECT_EQ(store_.object_count(), 2u);
+  EXPECT_TRUE(ask(other_, Request(ManagerOp::list_clear, list)).found());
+  EXPECT_EQ(store_.object_count(), 1u);  // the other's list
+  store_.forget(other_);
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
 TEST_F(ManagerStoreTest, AnObjectMayEraseItsOwnLastReference) {
   const ObjectId id = make_list(client_);
   ask(client_, Request(ManagerOp::list_extend, id).value("self", {id}));
