@@ -44,8 +44,9 @@ void run(std::span<const std::byte> input) {
       default:
         break;
     }
-    Buffer reply;
-    store.perform(client, from.take(from.raw<std::uint16_t>() % 512), reply);
+    Caller caller(&client);
+    static_cast<void>(store.perform(caller, from.take(from.raw<std::uint16_t>() % 512)));
+    Buffer& reply = caller.reply;
     if (reply.size() < sizeof(PieceHeader) + sizeof(ReplyHeader) + sizeof(std::uint32_t)) {
       throw std::logic_error("a reply that is none");
     }

@@ -64,9 +64,22 @@ class ManagerStoreTest : public testing::Test {
     return ask(client, request.bytes());
   }
   Answer ask(ClientReferences& client, std::span<const std::byte> request) {
-    Buffer reply;
-    store_.perform(client, request, reply);
-    Reader from(reply.bytes());
+    Caller caller(&client);
+    if (!store_.perform(caller, request)) {
+      run_user_code();
+      EXPECT_EQ(store_.next_answered(), &caller);
+    }
+    return answer_of(caller);
+  }
+  /// As a server's loop does.
+  void run_user_code() {
+    while (Caller* const caller = store_.next_call()) {
+      caller->run();
+      EXPECT_TRUE(store_.finish(*caller));
+    }
+  }
+  static Answer answer_of(const Caller& caller) {
+    Reader from(caller.reply.bytes());
     static_cast<void>(from.raw<PieceHeader>());
     Answer answer;
     answer.status = from.raw<ReplyHeader>().status;
