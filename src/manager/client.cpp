@@ -357,6 +357,12 @@ std::unique_ptr<ManagerClient::Link> ManagerClient::open() {
   more_idle_.reserve(links_.size() + 1);
   if (greeted_) {
     link->channel = ByteChannel::over_socket(std::move(greeted_), true);
+    Buffer message;  // the parent did not know who would use the connection
+    manager_protocol::put(message, PieceHeader{++link->sequence, 0});
+    manager_protocol::put(message,
+                          RequestHeader{.op = static_cast<std::uint16_t>(ManagerOp::introduce)});
+    manager_protocol::put(message, std::int32_t{os::process_id()});
+    link->channel->send(outgoing(message.bytes()));
   } else {
     const bool first = session_ == manager_protocol::SessionId();
     std::vector<std::uint64_t> ids;

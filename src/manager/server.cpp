@@ -454,9 +454,8 @@ bool ManagerServer::take_piece(Connection& connection, std::span<const std::byte
 
 bool ManagerServer::answer(Connection& connection, std::uint32_t sequence,
                            std::span<const std::byte> request) {
-  const bool release =
-      Reader(request).raw<RequestHeader>().op == static_cast<std::uint16_t>(ManagerOp::release);
-  if (release) {
+  const auto op = static_cast<ManagerOp>(Reader(request).raw<RequestHeader>().op);
+  if (op == ManagerOp::release) {
     accept_all();
     greet_all();
   }
@@ -465,7 +464,7 @@ bool ManagerServer::answer(Connection& connection, std::uint32_t sequence,
   connection.reply_sequence = sequence;
   if (!store_.perform(connection, request)) return true;
   clear(connection.request);
-  if (!release) return send_piece(connection);
+  if (op != ManagerOp::release && op != ManagerOp::introduce) return send_piece(connection);
   connection.reply.clear();
   return true;
 }

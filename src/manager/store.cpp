@@ -178,6 +178,9 @@ void Store::perform_manager(ManagerOp op, Caller& caller, Reader& from, ReplyWri
         release(client, id, from.raw<std::uint64_t>());
       }
       return;
+    case ManagerOp::introduce:
+      client.pid = from.raw<std::int32_t>();
+      return from.expect_end();
     case ManagerOp::batch:
       return begin_batch(caller, from, reply);
     case ManagerOp::shutdown:

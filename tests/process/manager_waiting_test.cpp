@@ -310,7 +310,8 @@ int wait_for_file(int&, const std::string& mine, const std::string& other) {
 class Slow {
  public:
   int wait(const std::string& mine, const std::string& other) {
-    return wait_for_file(calls_, mine, other) + calls_++;
+    ++calls_;
+    return wait_for_file(calls_, mine, other);
   }
   int calls() const { return calls_; }
 

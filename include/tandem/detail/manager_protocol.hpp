@@ -40,10 +40,11 @@ enum class ManagerOp : std::uint16_t {
   create = 1,
   attach = 2,
   pin = 3,
-  release = 4,  // the only one without a reply
+  release = 4,  // this and introduce have no reply
   shutdown = 5,
   statistics = 6,
   batch = 7,
+  introduce = 8,
 
   dict_get = 32,
   dict_set = 33,
