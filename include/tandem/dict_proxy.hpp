@@ -21,7 +21,7 @@
 
 #include "tandem/batch.hpp"
 #include "tandem/detail/element.hpp"
-#include "tandem/detail/manager_client.hpp"
+#include "tandem/detail/manager_proxy.hpp"
 #include "tandem/detail/manager_thunks.hpp"
 #include "tandem/detail/unique_encoding.hpp"
 
@@ -36,7 +36,7 @@ namespace tandem {
 /// when this proxy names nothing, and what the step threw, with its type. What Python spells
 /// `d[k] += 1` and loses updates by is `fetch_add(k, 1)` or `apply(k, f)` here.
 template <class K, class V>
-class DictProxy {
+class DictProxy : public detail::ManagerProxy<DictProxy<K, V>> {
   using Request = detail::ManagerRequest;
   using Reply = detail::ManagerReply;
   using Op = detail::ManagerOp;
@@ -63,11 +63,15 @@ class DictProxy {
     return reply.found() ? reply.template value<V>() : std::move(otherwise);
   }
   void set(const K& k, const V& v) const {
-    Request(object_, Op::dict_set, "DictProxy::set").key(k).value(v).run();
+    Request(this->object_, Op::dict_set, "DictProxy::set").key(k).value(v).run();
   }
   /// \returns false, nothing changed, when the key was there
   bool insert(const K& k, const V& v) const {
-    return Request(object_, Op::dict_insert, "DictProxy::insert").key(k).value(v).send().found();
+    return Request(this->object_, Op::dict_insert, "DictProxy::insert")
+        .key(k)
+        .value(v)
+        .send()
+        .found();
   }
   /// \returns whether the key was there
   bool erase(const K& k) const { return with_key(Op::dict_erase, "DictProxy::erase", k).found(); }
@@ -81,14 +85,14 @@ class DictProxy {
   }
   /// Takes the youngest key out, as Python does; nothing when empty.
   std::optional<std::pair<K, V>> pop_item() const {
-    Reply reply = Request(object_, Op::dict_pop_item, "DictProxy::pop_item").send();
+    Reply reply = Request(this->object_, Op::dict_pop_item, "DictProxy::pop_item").send();
     if (!reply.found()) return std::nullopt;
     K key = reply.template value<K>();
     return std::pair<K, V>(std::move(key), reply.template value<V>());
   }
   /// \returns the value there, after `v` was put there if there was none
   V set_default(const K& k, const V& v) const {
-    return Request(object_, Op::dict_set_default, "DictProxy::set_default")
+    return Request(this->object_, Op::dict_set_default, "DictProxy::set_default")
         .key(k)
         .value(v)
         .send()
@@ -97,7 +101,7 @@ class DictProxy {
   /// Sets every pair of a range in one step; of equal keys the last wins.
   template <std::ranges::input_range Range>
   void update(Range&& pairs) const {
-    Request request(object_, Op::dict_update, "DictProxy::update");
+    Request request(this->object_, Op::dict_update, "DictProxy::update");
     for (auto&& [k, v] : pairs) {
       request.key(static_cast<const K&>(k)).value(static_cast<const V&>(v));
     }
@@ -110,15 +114,16 @@ class DictProxy {
     return with_key(Op::dict_contains, "DictProxy::contains", k).found();
   }
   [[nodiscard]] std::size_t size() const {
-    return static_cast<std::size_t>(
-        Request(object_, Op::dict_size, "DictProxy::size").send().template raw<std::uint64_t>());
+    return static_cast<std::size_t>(Request(this->object_, Op::dict_size, "DictProxy::size")
+                                        .send()
+                                        .template raw<std::uint64_t>());
   }
   [[nodiscard]] bool empty() const { return size() == 0; }
-  void clear() const { Request(object_, Op::dict_clear, "DictProxy::clear").run(); }
+  void clear() const { Request(this->object_, Op::dict_clear, "DictProxy::clear").run(); }
 
   /// In ascending order.
   [[nodiscard]] std::vector<K> keys() const {
-    auto all = Request(object_, Op::dict_keys, "DictProxy::keys").send().template values<K>();
+    auto all = Request(this->object_, Op::dict_keys, "DictProxy::keys").send().template values<K>();
     std::sort(all.begin(), all.end());
     return all;
   }
@@ -130,7 +135,7 @@ class DictProxy {
   }
   /// In the order of their keys.
   [[nodiscard]] std::vector<std::pair<K, V>> items() const {
-    Reply reply = Request(object_, Op::dict_items, "DictProxy::items").send();
+    Reply reply = Request(this->object_, Op::dict_items, "DictProxy::items").send();
     const auto n = reply.template raw<std::uint64_t>();
     std::vector<std::pair<K, V>> all;
     all.reserve(reply.plausible(n));
@@ -160,7 +165,7 @@ class DictProxy {
   /// \throws std::out_of_range when there is no such key; none is made
   V fetch_add(const K& k, std::type_identity_t<V> n) const requires detail::Addable<V> {
     return found("DictProxy::fetch_add",
-                 Request(object_, Op::dict_fetch_add, "DictProxy::fetch_add")
+                 Request(this->object_, Op::dict_fetch_add, "DictProxy::fetch_add")
                      .key(k)
                      .raw(detail::number_type<V>())
                      .raw(n)
@@ -172,7 +177,7 @@ class DictProxy {
   bool compare_exchange(const K& k, const V& expected,
                         const V& desired) const requires UniquelyEncoded<V> {
     return found("DictProxy::compare_exchange",
-                 Request(object_, Op::dict_compare_exchange, "DictProxy::compare_exchange")
+                 Request(this->object_, Op::dict_compare_exchange, "DictProxy::compare_exchange")
                      .key(k)
                      .key(expected)
                      .value(desired)
@@ -180,56 +185,49 @@ class DictProxy {
         .template raw<bool>();
   }
   /// Runs `f(V&, args...)` in the server, alone, and keeps what it made of the value. f must not
-  /// use the manager (that throws); an f that throws leaves the value as it was. A slow f keeps all
-  /// clients of the manager waiting. Needs the same program at both ends.
+  /// use the manager (that throws); an f that throws leaves the value as it was. A slow f
+  /// delays only steps on this dictionary. Needs the same build of the program at both ends.
   /// \returns what f returned. \throws std::out_of_range when there is no such key; what f threw
   template <class F, class... A>
   requires SendableCall<F, V&, A...> && std::is_invocable_v<F&, V&, detail::Argument<A>...>
   auto apply(const K& k, F f, A&&... args) const {
     using Result = detail::Applied<V, F, A...>;
-    Request request(object_, Op::dict_apply, "DictProxy::apply");
+    Request request(this->object_, Op::dict_apply, "DictProxy::apply");
     Reply reply =
         found("DictProxy::apply", detail::add_apply<V>(request.key(k), f, args...).send());
     if constexpr (!std::is_void_v<Result>) return reply.template value<Result>();
   }
 
   /// Collects steps for one trip to the server. \see DictBatch
-  [[nodiscard]] DictBatch<K, V> batch() const { return DictBatch<K, V>(object_); }
+  [[nodiscard]] DictBatch<K, V> batch() const { return DictBatch<K, V>(this->object_); }
 
-  /// Whether both name the same dictionary.
-  friend bool operator==(const DictProxy& a, const DictProxy& b) { return a.object_ == b.object_; }
-
-  using TandemHandle = void;
-  void save(detail::Encoder& to) const { object_.save(to); }
-  [[nodiscard]] static DictProxy detail_decode(detail::Decoder& from) {
-    return DictProxy(detail::ManagerObject::load(from, detail::ObjectKind::dict, type()));
+  // For the library.
+  static constexpr detail::ObjectKind kKind = detail::ObjectKind::dict;
+  static constexpr std::uint32_t type() { return detail::fingerprint<std::pair<K, V>>(); }
+  explicit DictProxy(detail::ManagerObject object) noexcept
+      : detail::ManagerProxy<DictProxy>(std::move(object)) {
+    check();
   }
 
  private:
-  friend class Manager;
-  explicit DictProxy(detail::ManagerObject object) : object_(std::move(object)) { check(); }
-
   static constexpr void check() {
     static_assert(UniquelyEncoded<K>,
                   "the server finds keys by their bytes: a key needs one encoding per value, so no "
                   "floating point, no padding and no unordered container");
     static_assert(Sendable<V>, "a dict's values travel: they must be Sendable");
   }
-  static constexpr std::uint32_t type() { return detail::fingerprint<std::pair<K, V>>(); }
 
   [[nodiscard]] Reply with_key(Op op, std::string_view call, const K& k) const {
-    return Request(object_, op, call).key(k).send();
+    return Request(this->object_, op, call).key(k).send();
   }
   [[nodiscard]] static std::optional<V> maybe(Reply reply) {
     if (!reply.found()) return std::nullopt;
     return reply.template value<V>();
   }
   [[nodiscard]] Reply found(std::string_view call, Reply reply) const {
-    if (!reply.found()) detail::throw_out_of_range(call, object_, "no such key");
+    if (!reply.found()) detail::throw_out_of_range(call, this->object_, "no such key");
     return reply;
   }
-
-  detail::ManagerObject object_;
 };
 
 }  // namespace tandem

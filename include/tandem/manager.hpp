@@ -1,5 +1,5 @@
 /// \file
-/// Shared dictionaries and lists: a server process holds them, proxies use them from any process.
+/// Shared objects: a server process holds them, proxies use them from any process.
 ///
 ///     tandem::Manager manager;
 ///     auto words = manager.dict<std::string, int>();
@@ -14,14 +14,26 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "tandem/address.hpp"
+#include "tandem/array_proxy.hpp"
 #include "tandem/auth_key.hpp"
+#include "tandem/barrier_proxy.hpp"
+#include "tandem/condition_proxy.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/dict_proxy.hpp"
+#include "tandem/event_proxy.hpp"
 #include "tandem/list_proxy.hpp"
+#include "tandem/lock_proxy.hpp"
+#include "tandem/namespace_proxy.hpp"
+#include "tandem/object_proxy.hpp"
 #include "tandem/process.hpp"
+#include "tandem/queue_proxy.hpp"
+#include "tandem/semaphore_proxy.hpp"
+#include "tandem/value_proxy.hpp"
 
 namespace tandem {
 
@@ -46,7 +58,8 @@ struct ManagerStatistics {
 /// that ends; calls on proxies then throw `EndOfFile`. It ignores SIGINT. Processes of the same user
 /// on this machine talk to it as soon as they have a proxy; others join it first (`connect`), and
 /// then their children need not: a proxy carries the way, never the key. All members may be used from
-/// any thread.
+/// any thread; a call that waits, as `get` of an empty queue does, holds up no other thread. A slow
+/// function of the user's (`apply`, `call`, `sort`) holds up only its own object.
 class TANDEM_EXPORT Manager {
  public:
   /// \throws StartError
@@ -76,24 +89,94 @@ class TANDEM_EXPORT Manager {
   [[nodiscard]] ManagerStatistics statistics() const;
 
   /// A new dictionary with these items. With a name: the dictionary of that name, made if there is
-  /// none (else `init` is not used); it lives as long as the manager. \throws Error when something
-  /// else has that name
+  /// none (else `init` is not used); it lives as long as the manager. So for all that follow.
+  /// \throws Error when something else has that name
   template <class K, class V>
   [[nodiscard]] DictProxy<K, V> dict(std::map<K, V> init = {}, std::string_view name = {}) {
-    using Proxy = DictProxy<K, V>;
-    return Proxy(make(detail::ObjectKind::dict, Proxy::type(), name, "Manager::dict",
-                      [&](detail::ManagerRequest& request) {
-                        for (const auto& [k, v] : init) request.key(k).value(v);
-                      }));
+    return make<DictProxy<K, V>>("Manager::dict", name, [&](detail::ManagerRequest& request) {
+      for (const auto& [k, v] : init) request.key(k).value(v);
+    });
   }
-  /// A new list with these elements, or the list of that name.
+  /// A new list with these elements.
   template <class T>
   [[nodiscard]] ListProxy<T> list(std::vector<T> init = {}, std::string_view name = {}) {
-    using Proxy = ListProxy<T>;
-    return Proxy(make(detail::ObjectKind::list, Proxy::type(), name, "Manager::list",
-                      [&](detail::ManagerRequest& request) {
-                        for (const auto& v : init) request.value(static_cast<const T&>(v));
-                      }));
+    return make<ListProxy<T>>("Manager::list", name, Values<T>{init});
+  }
+  template <class T>
+  [[nodiscard]] ValueProxy<T> value(const std::type_identity_t<T>& init = T(),
+                                    std::string_view name = {}) {
+    return make<ValueProxy<T>>("Manager::value", name,
+                               [&](detail::ManagerRequest& request) { request.value(init); });
+  }
+  /// Of n elements, all T().
+  template <class T>
+  [[nodiscard]] ArrayProxy<T> array(std::size_t n, std::string_view name = {}) {
+    return make<ArrayProxy<T>>("Manager::array", name, [&](detail::ManagerRequest& request) {
+      const T element = T();
+      for (std::size_t i = 0; i < n; ++i) request.value(element);
+    });
+  }
+  /// Of these elements.
+  template <class T>
+  [[nodiscard]] ArrayProxy<T> array(const std::vector<T>& init, std::string_view name = {}) {
+    return make<ArrayProxy<T>>("Manager::array", name, Values<T>{init});
+  }
+  [[nodiscard]] NamespaceProxy namespace_(std::string_view name = {}) {
+    return make<NamespaceProxy>("Manager::namespace_", name);
+  }
+  /// \param maxsize most items waiting; 0 = no limit
+  template <class T>
+  [[nodiscard]] QueueProxy<T> queue(std::size_t maxsize = 0, std::string_view name = {}) {
+    return make<QueueProxy<T>>("Manager::queue", name, Number{maxsize});
+  }
+  template <class T>
+  [[nodiscard]] JoinableQueueProxy<T> joinable_queue(std::size_t maxsize = 0,
+                                                     std::string_view name = {}) {
+    return make<JoinableQueueProxy<T>>("Manager::joinable_queue", name, Number{maxsize});
+  }
+  [[nodiscard]] LockProxy lock(std::string_view name = {}) {
+    return make<LockProxy>("Manager::lock", name);
+  }
+  [[nodiscard]] RLockProxy rlock(std::string_view name = {}) {
+    return make<RLockProxy>("Manager::rlock", name);
+  }
+  /// \param permits to begin with, at most 2^31 - 1 \throws SystemError EINVAL for more
+  [[nodiscard]] SemaphoreProxy semaphore(std::size_t permits = 1, std::string_view name = {}) {
+    return make<SemaphoreProxy>("Manager::semaphore", name, Number{permits});
+  }
+  [[nodiscard]] BoundedSemaphoreProxy bounded_semaphore(std::size_t permits = 1,
+                                                        std::string_view name = {}) {
+    return make<BoundedSemaphoreProxy>("Manager::bounded_semaphore", name, Number{permits});
+  }
+  /// To be waited for with a lock of this manager.
+  [[nodiscard]] ConditionProxy condition(std::string_view name = {}) {
+    return make<ConditionProxy>("Manager::condition", name);
+  }
+  /// Not set.
+  [[nodiscard]] EventProxy event(std::string_view name = {}) {
+    return make<EventProxy>("Manager::event", name);
+  }
+  /// \param parties how many must come, 1 to 65536 \throws SystemError EINVAL for other numbers
+  [[nodiscard]] BarrierProxy barrier(std::size_t parties, std::string_view name = {}) {
+    return make<BarrierProxy>("Manager::barrier", name, Number{parties});
+  }
+  /// `T(args...)`, made in the server, which must run the same build of the program. \see
+  /// ObjectProxy \throws what the constructor threw
+  template <class T, class... A>
+  [[nodiscard]] ObjectProxy<T> create(A... args) {
+    return create_named<T>({}, std::move(args)...);
+  }
+  /// The object of that name, or a new one: with a name its constructor runs once.
+  template <class T, class... A>
+  [[nodiscard]] ObjectProxy<T> create_named(std::string_view name, A... args) {
+    static_assert((Sendable<detail::Argument<A>> && ...),
+                  "the constructor's arguments travel: they must be Sendable");
+    constexpr auto* kThunk = &detail::make_thunk<T, detail::Argument<A>...>;
+    return make<ObjectProxy<T>>("Manager::create", name, [&](detail::ManagerRequest& request) {
+      request.raw(detail::thunk_key<detail::MakeThunk, kThunk>()).bytes([&](detail::Encoder& to) {
+        (detail::encode_argument<detail::Argument<A>>(to, args), ...);
+      });
+    });
   }
 
  private:
@@ -101,14 +184,27 @@ class TANDEM_EXPORT Manager {
   explicit Manager(std::unique_ptr<State> state);
 
   [[nodiscard]] std::shared_ptr<detail::ManagerClient> client(std::string_view call) const;
-  template <class Fill>
-  [[nodiscard]] detail::ManagerObject make(detail::ObjectKind kind, std::uint32_t type,
-                                           std::string_view name, std::string_view call,
-                                           Fill fill) {
+  struct Nothing {
+    void operator()(detail::ManagerRequest&) const {}
+  };
+  struct Number {
+    std::uint64_t n;
+    void operator()(detail::ManagerRequest& request) const { request.raw(n); }
+  };
+  template <class T>
+  struct Values {
+    const std::vector<T>& all;
+    void operator()(detail::ManagerRequest& request) const {
+      for (const auto& v : all) request.value(static_cast<const T&>(v));
+    }
+  };
+  /// \param fill writes what the object is made of
+  template <class Proxy, class Fill = Nothing>
+  [[nodiscard]] Proxy make(std::string_view call, std::string_view name, Fill fill = {}) {
     detail::ManagerRequest request(client(call), detail::ManagerOp::create, call);
-    request.raw(kind).raw(type).text(name);
+    request.raw(Proxy::kKind).raw(Proxy::type()).text(name);
     fill(request);
-    return request.send().object(kind, type);
+    return Proxy(request.send().object(Proxy::kKind, Proxy::type()));
   }
 
   std::unique_ptr<State> state_;

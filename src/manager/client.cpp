@@ -13,6 +13,7 @@
 #include "os/domain.hpp"
 #include "os/exec.hpp"
 #include "os/poll.hpp"
+#include "os/random.hpp"
 #include "os/self.hpp"
 #include "os/socket.hpp"
 #include "tandem/detail/archive.hpp"
@@ -101,7 +102,18 @@ manager_protocol::Identity enter(const Address& address, const AuthKey& key,
 }
 
 constexpr const char* kGone = "the server is gone";
+constexpr const char* kNonsense = "the server has sent what no server sends";
 constexpr const char* kServer = "this process is a server of another manager";
+
+// Idle links beyond these are closed.
+constexpr std::size_t kMostIdle = 8;
+
+manager_protocol::SessionId new_session() {
+  manager_protocol::SessionId id;
+  os::fill_random(std::as_writable_bytes(std::span(id.words)));
+  id.words[0] |= 1;  // never zero, which is the server's
+  return id;
+}
 
 Outgoing outgoing(std::span<const std::byte> bytes) {
   Outgoing message;
@@ -195,7 +207,7 @@ void ManagerClient::become_server() {
   all.server_process = os::process_id();
   // What a fork brought along holds references at other servers for proxies that nobody here will
   // use.
-  for (const auto& [address, client] : all.by_address) close(*client->link_, kServer);
+  for (const auto& [address, client] : all.by_address) client->die(kServer);
 }
 
 bool ManagerClient::inside_server() {
@@ -214,12 +226,13 @@ struct ManagerClient::ForkHandlers {
       for (const auto& [id, count] : client->table_) {
         if (count.handles > 0) client->fork_ids_.push_back(id);
       }
-      if (client->fork_ids_.empty() || client->link_->dead != nullptr || inside_server() ||
+      if (client->fork_ids_.empty() || client->dead_ != nullptr || inside_server() ||
           client->door_) {
         continue;
       }
       try {
-        client->fork_socket_ = client->connect_and_greet(client->fork_ids_);
+        client->fork_session_ = new_session();
+        client->fork_socket_ = client->connect_and_greet(client->fork_session_, client->fork_ids_);
       } catch (const Error&) {
         // The child connects itself when it needs to, and finds what still lives then.
       }
@@ -237,14 +250,15 @@ struct ManagerClient::ForkHandlers {
     Clients& all = clients();
     for (const auto& [address, client] : all.by_address) {
       ManagerClient& c = *client;
-      Link* const old = c.link_;
-      if (old->channel) old->channel->abandon();
-      old->socket.reset();
-      c.link_ = new Link;  // as fork, this has nobody to tell that memory has run out
-      c.link_->dead = old->dead.load();
-      c.link_->socket = std::move(c.fork_socket_);
+      for (Link* const link : c.links_) link->channel->abandon();
+      c.links_.clear();
+      c.more_idle_.clear();
+      c.idle_ = nullptr;
+      c.greeted_ = std::move(c.fork_socket_);
+      const bool greeted = static_cast<bool>(c.greeted_);
+      c.session_ = greeted ? c.fork_session_ : manager_protocol::SessionId();
       c.releases_.clear();
-      const bool greeted = static_cast<bool>(c.link_->socket);
+      c.unsaid_ = false;
       std::erase_if(c.table_, [](const auto& entry) { return entry.second.handles == 0; });
       for (auto& [id, count] : c.table_) count.granted = greeted ? 1 : 0;
       c.table_mutex_.unlock();
@@ -254,17 +268,16 @@ struct ManagerClient::ForkHandlers {
 };
 
 ManagerClient::ManagerClient(std::string address, int server_pid, std::optional<Door> door)
-    : address_(std::move(address)),
-      server_pid_(server_pid),
-      door_(std::move(door)),
-      link_(new Link) {
+    : address_(std::move(address)), server_pid_(server_pid), door_(std::move(door)) {
   [[maybe_unused]] static const bool registered = [] {
     os::at_fork(ForkHandlers::prepare, ForkHandlers::parent, ForkHandlers::child);
     return true;
   }();
 }
 
-ManagerClient::~ManagerClient() { delete link_; }
+ManagerClient::~ManagerClient() {
+  for (Link* const link : links_) delete link;
+}
 
 std::string ManagerClient::name() const {
   // The address ends in 32 random digits; four tell managers apart well enough for a reader.
@@ -279,7 +292,8 @@ std::string ManagerClient::place(std::string_view call, const ManagerObject::Hel
 
 // --- connection ---
 
-Fd ManagerClient::connect_and_greet(const std::vector<std::uint64_t>& ids) const {
+Fd ManagerClient::connect_and_greet(const manager_protocol::SessionId& session,
+                                    const std::vector<std::uint64_t>& ids) const {
   Fd socket = os::connect_abstract(address_);
   if (os::peer_credentials(socket.get()).uid != os::own_domain().user) {
     throw AuthenticationError(concat(name(), ": the server belongs to another user"));
@@ -290,6 +304,8 @@ Fd ManagerClient::connect_and_greet(const std::vector<std::uint64_t>& ids) const
     const std::size_t n = std::min(ids.size() - at, manager_protocol::kIdsPerGreeting);
     GreetingHeader header;
     header.last = at + n == ids.size() ? 1 : 0;
+    header.session = session;
+    header.pid = os::process_id();
     Buffer packet;
     manager_protocol::put(packet, header);
     packet.append(ids.data() + at, n * sizeof(std::uint64_t));
@@ -318,6 +334,8 @@ std::unique_ptr<ByteChannel> ManagerClient::enter_and_greet(
     const std::size_t n = std::min(ids.size() - at, manager_protocol::kIdsPerGreeting);
     GreetingHeader header;
     header.last = at + n == ids.size() ? 1 : 0;
+    header.session = session_;
+    header.pid = os::process_id();
     Buffer packet;
     manager_protocol::put(packet, header);
     packet.append(ids.data() + at, n * sizeof(std::uint64_t));
@@ -330,37 +348,116 @@ std::unique_ptr<ByteChannel> ManagerClient::enter_and_greet(
   return channel;
 }
 
-void ManagerClient::open(Link& link) {
+/// The first link of a session greets with all that this process refers to.
+std::unique_ptr<ManagerClient::Link> ManagerClient::open() {
+  auto link = std::make_unique<Link>();
   const std::lock_guard lock(table_mutex_);
-  if (door_) {
+  if (const char* const dead = dead_) throw EndOfFile(dead);
+  links_.reserve(links_.size() + 1);
+  more_idle_.reserve(links_.size() + 1);
+  if (greeted_) {
+    link->channel = ByteChannel::over_socket(std::move(greeted_), true);
+    Buffer message;  // the parent did not know who would use the connection
+    manager_protocol::put(message, PieceHeader{++link->sequence, 0});
+    manager_protocol::put(message,
+                          RequestHeader{.op = static_cast<std::uint16_t>(ManagerOp::introduce)});
+    manager_protocol::put(message, std::int32_t{os::process_id()});
+    link->channel->send(outgoing(message.bytes()));
+  } else {
+    const bool first = session_ == manager_protocol::SessionId();
     std::vector<std::uint64_t> ids;
-    for (const auto& [id, count] : table_) {
-      if (count.handles > 0) ids.push_back(id);
+    if (first) {
+      session_ = new_session();
+      for (const auto& [id, count] : table_) {
+        if (count.handles > 0) ids.push_back(id);
+      }
     }
-    link.channel = enter_and_greet(ids);
-    for (const std::uint64_t id : ids) ++table_.find(id)->second.granted;
-    return;
-  }
-  if (!link.socket) {
-    std::vector<std::uint64_t> ids;
-    for (const auto& [id, count] : table_) {
-      if (count.handles > 0) ids.push_back(id);
+    try {
+      link->channel = door_ ? enter_and_greet(ids)
+                            : ByteChannel::over_socket(connect_and_greet(session_, ids), true);
+    } catch (...) {
+      if (first) session_ = {};
+      throw;
     }
-    link.socket = connect_and_greet(ids);
     for (const std::uint64_t id : ids) ++table_.find(id)->second.granted;
   }
-  link.channel = ByteChannel::over_socket(std::move(link.socket), true);
+  links_.push_back(link.get());
+  return link;
 }
 
-void ManagerClient::close(Link& link, const char* reason) noexcept {
-  link.dead = reason;
-  link.channel.reset();
-  link.socket.reset();
+ManagerClient::Link* ManagerClient::take_idle() noexcept {
+  Link* link = idle_.exchange(nullptr, std::memory_order_acquire);
+  if (link != nullptr) return link;
+  const std::lock_guard lock(table_mutex_);
+  if (more_idle_.empty()) return nullptr;
+  link = more_idle_.back();
+  more_idle_.pop_back();
+  return link;
 }
+
+void ManagerClient::put_back(Link* link) noexcept {
+  Link* none = nullptr;
+  if (dead_.load(std::memory_order_relaxed) == nullptr) {
+    if (idle_.compare_exchange_strong(none, link)) {
+      if (dead_.load() != nullptr) close_idle();
+      return;
+    }
+    const std::lock_guard lock(table_mutex_);
+    if (dead_.load() == nullptr && more_idle_.size() < kMostIdle) {
+      more_idle_.push_back(link);
+      return;
+    }
+  }
+  close(link);
+}
+
+void ManagerClient::close(Link* link) noexcept {
+  {
+    const std::lock_guard lock(table_mutex_);
+    std::erase(links_, link);
+  }
+  delete link;
+}
+
+void ManagerClient::close_idle() noexcept {
+  while (Link* const link = take_idle()) close(link);
+}
+
+void ManagerClient::die(const char* reason) noexcept {
+  const char* alive = nullptr;
+  dead_.compare_exchange_strong(alive, reason);
+  {
+    const std::lock_guard lock(table_mutex_);
+    greeted_.reset();
+  }
+  close_idle();
+}
+
+/// A link for the time of a call.
+class ManagerClient::Lease {
+ public:
+  explicit Lease(ManagerClient& client) : client_(client), link_(client.take_idle()) {
+    if (link_ == nullptr) link_ = client.open().release();
+  }
+  /// Takes one only if it lies idle.
+  Lease(ManagerClient& client, std::nothrow_t) noexcept
+      : client_(client), link_(client.take_idle()) {}
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() {
+    if (link_ != nullptr) client_.put_back(link_);
+  }
+  [[nodiscard]] explicit operator bool() const noexcept { return link_ != nullptr; }
+  [[nodiscard]] Link& operator*() const noexcept { return *link_; }
+
+ private:
+  ManagerClient& client_;
+  Link* link_;
+};
 
 bool ManagerClient::ask_to_end(Deadline deadline) const noexcept {
   try {
-    const auto channel = ByteChannel::over_socket(connect_and_greet({}), true);
+    const auto channel = ByteChannel::over_socket(connect_and_greet({}, {}), true);
     Buffer request;
     manager_protocol::put(request, PieceHeader());
     manager_protocol::put(request,
@@ -388,8 +485,7 @@ void ManagerClient::disconnect(const char* reason) noexcept {
       all.by_address.erase(at);
     }
   }
-  const std::lock_guard lock(link_->mutex);
-  close(*link_, reason);
+  die(reason);
 }
 
 // --- exchange ---
@@ -403,31 +499,35 @@ ManagerReply ManagerClient::exchange(Buffer& request, std::string_view call,
         "a server could wait for itself"));
   }
   Buffer reply;
-  {
-    Link& link = *link_;
-    const std::lock_guard lock(link.mutex);
+  try {
+    if (const char* const dead = dead_.load(std::memory_order_acquire)) throw EndOfFile(dead);
+    const Lease lease(*this);
+    Link& link = *lease;
+    if (unsaid_.load(std::memory_order_relaxed)) send_releases(link);
+    const std::uint32_t sequence = ++link.sequence;
+    const PieceHeader header{sequence, 0};
+    std::memcpy(request.data(), &header, sizeof header);
     try {
-      if (const char* const dead = link.dead) throw EndOfFile(dead);
-      if (!link.channel) open(link);
-      send_releases(link);
-      const std::uint32_t sequence = ++link.sequence;
-      const PieceHeader header{sequence, 0};
-      std::memcpy(request.data(), &header, sizeof header);
       send(link, {request.data(), request.size()});
       receive(link, sequence, reply);
     } catch (const EndOfFile&) {
-      if (link.dead == nullptr) close(link, kGone);
-      throw EndOfFile(concat(place(call, object), link.dead.load()));
-    } catch (const SystemError& error) {
-      if (error.code() != std::errc::connection_refused) throw;
-      close(link, kGone);
-      throw EndOfFile(concat(place(call, object), kGone));
-    } catch (const DecodeError& error) {
-      close(link, "the server has sent what no server sends");
-      throw DecodeError(concat(place(call, object), error.what()));
+      die(kGone);
+      throw;
+    } catch (const DecodeError&) {
+      die(kNonsense);
+      throw;
     }
+  } catch (const EndOfFile&) {
+    const char* const dead = dead_;
+    throw EndOfFile(concat(place(call, object), dead != nullptr ? dead : kGone));
+  } catch (const SystemError& error) {
+    if (error.code() != std::errc::connection_refused) throw;
+    die(kGone);
+    throw EndOfFile(concat(place(call, object), kGone));
+  } catch (const DecodeError& error) {
+    throw DecodeError(concat(place(call, object), error.what()));
   }
-  flush_releases();
+  if (unsaid_.load(std::memory_order_relaxed)) flush_releases();
   ManagerReply result(shared_from_this(), std::move(reply));
   result.rethrow();
   return result;
@@ -510,6 +610,7 @@ void ManagerClient::release(std::uint64_t id) noexcept {
     if (granted == 0) return;
     try {
       releases_.emplace_back(id, granted);
+      unsaid_ = true;
     } catch (const std::bad_alloc&) {
       return;  // kept by the server until this process ends, which is the lesser evil in a
                // destructor
@@ -550,34 +651,31 @@ void ManagerClient::send_releases(Link& link) {
     if (!link.channel->try_send(outgoing(message.bytes()))) return;
     releases_.resize(releases_.size() - n);
   }
+  unsaid_ = false;
 }
 
+// When all links are in use one more is made, since a call may wait for long; not over tcp, where
+// making one waits for the server: then the next call says them.
 void ManagerClient::flush_releases() noexcept {
-  for (;;) {
-    {
+  try {
+    if (dead_ != nullptr) {  // all references went with the session
       const std::lock_guard lock(table_mutex_);
-      if (releases_.empty()) return;
-    }
-    // Whoever holds the link looks here again after letting go of it.
-    const std::unique_lock lock(link_->mutex, std::try_to_lock);
-    if (!lock) return;
-    if (!link_->channel) {
-      // Gone, and all references with it; or a fork's, which the next call opens.
-      if (link_->dead == nullptr) return;
-      const std::lock_guard table(table_mutex_);
       releases_.clear();
+      unsaid_ = false;
       return;
     }
-    try {
-      send_releases(*link_);
-    } catch (const EndOfFile&) {
-      close(*link_, kGone);
-      continue;
-    } catch (const std::exception&) {
-      return;  // no memory, no descriptors: the next call sends them
+    const Lease idle(*this, std::nothrow);
+    if (idle) return send_releases(*idle);
+    {
+      const std::lock_guard lock(table_mutex_);
+      if (links_.empty() || door_) return;  // nothing is open yet
     }
-    const std::lock_guard table(table_mutex_);
-    if (!releases_.empty()) return;
+    const Lease lease(*this);
+    send_releases(*lease);
+  } catch (const EndOfFile&) {
+    die(kGone);
+  } catch (const std::exception&) {
+    // No memory, no descriptors: the next call says them.
   }
 }
 

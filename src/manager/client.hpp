@@ -1,17 +1,19 @@
-// A process's connection to a manager's server, shared by all its proxies and threads.
+// A process's connections to a manager's server, shared by all its proxies and threads.
 //
-// 1. The table says, per object, how many handles this process has (`handles`) and how many
-//    references the server counts for its connection (`granted`). When the last handle goes,
-//    exactly `granted` are given back; what the server grants meanwhile is counted anew.
-// 2. `table_mutex_` is held for moments, `Link::mutex` for a whole exchange. Nobody locks the link
-//    with the table locked. A connection is made with both, so that a fork finds it made or not
-//    begun.
-// 3. A fork copies none of this: before it, the parent opens a second connection and says in its
-//    greeting what the child will refer to; the child gets that socket and a new Link, and leaves
-//    the old one, which another thread may have been using, undestroyed. The server reads greetings
-//    before it takes any reference back, so the child's objects outlive whatever the parent does
-//    next. Over tcp there is no such second connection, since to make one takes an answer of the
-//    server: the child connects at its first call, and finds what lives then.
+// 1. A call has a link, which is one connection, for itself: one that lies idle, else a new one. So
+//    a call that waits in the server keeps nobody waiting here. All links greet with one session,
+//    to which the server gives the references; they all end together.
+// 2. The table says, per object, how many handles this process has (`handles`) and how many
+//    references the server counts for its session (`granted`). When the last handle goes, exactly
+//    `granted` are given back; what the server grants meanwhile is counted anew.
+// 3. `table_mutex_` is held for moments, and while a link is made, so that a fork finds it made or
+//    not begun.
+// 4. A fork copies none of this: before it, the parent opens a connection in a session of the
+//    child's and says in its greeting what the child will refer to; the child gets that socket, and
+//    leaves the old links, which other threads may have been using, undestroyed. The server reads
+//    greetings before it takes any reference back, so the child's objects outlive whatever the
+//    parent does next. Over tcp there is no such connection, since to make one takes an answer of
+//    the server: the child connects at its first call, and finds what lives then.
 #pragma once
 
 #include <atomic>
@@ -27,6 +29,7 @@
 #include <utility>
 #include <vector>
 
+#include "manager/protocol.hpp"
 #include "tandem/address.hpp"
 #include "tandem/auth_key.hpp"
 #include "tandem/detail/byte_channel.hpp"
@@ -93,33 +96,45 @@ class ManagerClient : public std::enable_shared_from_this<ManagerClient> {
     std::uint64_t granted = 0;
   };
   struct Link {
-    std::mutex mutex;
-    Fd socket;  // greeted, not used yet: what a forked child starts with
     std::unique_ptr<ByteChannel> channel;
     std::uint32_t sequence = 0;
-    std::atomic<const char*> dead = nullptr;  // why, once it is
   };
+  /// A link for the time of a call.
+  class Lease;
   struct ForkHandlers;
 
-  void open(Link& link);
-  [[nodiscard]] Fd connect_and_greet(const std::vector<std::uint64_t>& ids) const;
+  [[nodiscard]] Link* take_idle() noexcept;
+  [[nodiscard]] std::unique_ptr<Link> open();
+  void put_back(Link* link) noexcept;
+  void close(Link* link) noexcept;
+  void close_idle() noexcept;
+  [[nodiscard]] Fd connect_and_greet(const manager_protocol::SessionId& session,
+                                     const std::vector<std::uint64_t>& ids) const;
   [[nodiscard]] std::unique_ptr<ByteChannel> enter_and_greet(
       const std::vector<std::uint64_t>& ids) const;
   void send(Link& link, std::span<std::byte> request);
   void receive(Link& link, std::uint32_t sequence, Buffer& reply);
   void send_releases(Link& link);
   void flush_releases() noexcept;
-  static void close(Link& link, const char* reason) noexcept;
+  /// Every call throws EndOfFile from now on.
+  void die(const char* reason) noexcept;
   [[nodiscard]] std::string place(std::string_view call, const ManagerObject::Held* object) const;
 
   const std::string address_;
   const int server_pid_;
   const std::optional<Door> door_;
+  std::atomic<const char*> dead_{nullptr};  // why, once it is
+  std::atomic<Link*> idle_{nullptr};        // the link of who calls from one thread at a time
+  std::atomic<bool> unsaid_{false};         // whether there are releases
   std::mutex table_mutex_;
   std::unordered_map<std::uint64_t, Count> table_;
   std::vector<std::pair<std::uint64_t, std::uint64_t>> releases_;  // not said yet
-  Link* link_;  // replaced only in a forked child, which has one thread then
-  Fd fork_socket_;
+  manager_protocol::SessionId session_;
+  std::vector<Link*> links_;      // all of them
+  std::vector<Link*> more_idle_;  // with room for all
+  Fd greeted_;                    // a connection not used yet: what a forked child starts with
+  Fd fork_socket_;                // what the next one will start with
+  manager_protocol::SessionId fork_session_;
   std::vector<std::uint64_t> fork_ids_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -10,11 +11,12 @@
 #include <type_traits>
 
 #include "tandem/detail/buffer.hpp"
+#include "tandem/detail/manager_protocol.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail::manager_protocol {
 
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 /// Outgoing::type of every message.
 inline constexpr std::uint32_t kMessageType = 0x6d677231;
 
@@ -56,18 +58,28 @@ struct ReplyHeader {
   std::uint32_t reserved = 0;
 };
 
+/// All connections of one client process say the same; nobody else can guess it. Zeros: a client
+/// of its own.
+struct SessionId {
+  std::array<std::uint64_t, 2> words = {};
+  friend auto operator<=>(const SessionId&, const SessionId&) = default;
+};
+
 /// The first packets on the bare socket: what the client's process already refers to. After the one
 /// with `last` the channel's own packet follows.
 struct GreetingHeader {
   std::array<char, 8> magic = {'t', 'a', 'n', 'd', 'e', 'm', 'M', '1'};
   std::uint32_t version = kVersion;
   std::uint32_t last = 1;
+  SessionId session;
+  std::int32_t pid = 0;  // of the client, for messages
+  std::uint32_t reserved = 0;
   // then ids of 64 bits
 };
 inline constexpr std::size_t kIdsPerGreeting = 2048;
 
 static_assert(sizeof(PieceHeader) == 8 && sizeof(RequestHeader) == 16 && sizeof(ReplyHeader) == 8 &&
-              sizeof(GreetingHeader) == 16);
+              sizeof(GreetingHeader) == 40);
 
 /// Servers listen at the abstract unix address kAddressPrefix + 32 random hexadecimal digits.
 inline constexpr std::string_view kAddressPrefix = "tandem-manager-";
@@ -86,6 +98,43 @@ struct Identity {
   std::array<char, kAddressPrefix.size() + kAddressDigits> name = {};
 };
 static_assert(sizeof(Identity) == 56);
+
+/// As messages call it.
+[[nodiscard]] constexpr const char* kind_name(ObjectKind kind) {
+  switch (kind) {
+    case ObjectKind::dict:
+      return "dict";
+    case ObjectKind::list:
+      return "list";
+    case ObjectKind::value:
+      return "value";
+    case ObjectKind::array:
+      return "array";
+    case ObjectKind::namespace_:
+      return "namespace";
+    case ObjectKind::queue:
+      return "queue";
+    case ObjectKind::joinable_queue:
+      return "joinable queue";
+    case ObjectKind::lock:
+      return "lock";
+    case ObjectKind::rlock:
+      return "rlock";
+    case ObjectKind::semaphore:
+      return "semaphore";
+    case ObjectKind::bounded_semaphore:
+      return "bounded semaphore";
+    case ObjectKind::condition:
+      return "condition";
+    case ObjectKind::event:
+      return "event";
+    case ObjectKind::barrier:
+      return "barrier";
+    case ObjectKind::object:
+      return "object";
+  }
+  return "thing";
+}
 
 /// Reads plain numbers and counted bytes from bytes that anybody may have written.
 class Reader {

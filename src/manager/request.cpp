@@ -1,4 +1,5 @@
 // Requests, replies and references, as the proxies see them.
+#include <atomic>
 #include <cstring>
 #include <stdexcept>
 
@@ -6,10 +7,12 @@
 #include "manager/client.hpp"
 #include "manager/protocol.hpp"
 #include "tandem/detail/exception.hpp"
+#include "tandem/detail/manager_proxy.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
 
+using manager_protocol::kind_name;
 using manager_protocol::PieceHeader;
 using manager_protocol::Reader;
 using manager_protocol::ReplyHeader;
@@ -20,8 +23,6 @@ namespace {
 
 /// The manager into whose container this thread is encoding.
 thread_local const ManagerClient* destination = nullptr;
-
-const char* kind_name(ObjectKind kind) { return kind == ObjectKind::dict ? "dict" : "list"; }
 
 constexpr std::size_t kReplyFront = sizeof(PieceHeader) + sizeof(ReplyHeader);
 
@@ -180,6 +181,20 @@ ManagerRequest& ManagerRequest::text(std::string_view s) {
   raw(std::uint64_t{s.size()});
   bytes_.append(s.data(), s.size());
   return *this;
+}
+
+ManagerRequest& ManagerRequest::id_of(const ManagerObject& other) {
+  if (other.held_ == nullptr) throw Closed(concat(call_, ": the proxy names nothing"));
+  if (other.held_->client != client_) {
+    throw Error(concat(call_, " with ", other.description(), ": it is of another manager"));
+  }
+  return raw(other.held_->id);
+}
+
+std::uint64_t manager_thread() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  thread_local const std::uint64_t mine = ++last;
+  return mine;
 }
 
 ManagerRequest::Scope::Scope(ManagerRequest& request)

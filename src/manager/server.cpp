@@ -7,6 +7,7 @@
 
 #include "os/check.hpp"
 #include "os/domain.hpp"
+#include "os/event_fd.hpp"
 #include "os/fence.hpp"
 #include "os/futex.hpp"
 #include "os/poll.hpp"
@@ -44,18 +45,60 @@ ManagerServer::ManagerServer(Fd listener, const std::string& name, std::string w
       reception_(std::move(reception)),
       store_(std::move(where)),
       piece_(kPieceBytes),
-      greeting_packet_(sizeof(GreetingHeader) + kIdsPerGreeting * sizeof(std::uint64_t)) {
+      greeting_packet_(sizeof(GreetingHeader) + kIdsPerGreeting * sizeof(std::uint64_t)),
+      leadership_([this] { return lead(); }),
+      late_bell_(os::make_event_fd()) {
   identity_.pid = os::process_id();
   std::copy_n(name.begin(), std::min(name.size(), identity_.name.size()), identity_.name.begin());
   poller_.add(listener_.get(), kListenerKey);
   poller_.add(reception_->fd(), kReceptionKey);
+  poller_.add(late_bell_.get(), kLateKey);
 }
 
 // --- the loop ---
 
-void ManagerServer::run() {
+void ManagerServer::run() { leadership_.run(); }
+
+bool ManagerServer::lead() {
   while (!store_.shutting_down()) {
+    while (Caller* const caller = store_.next_call()) {
+      if (!run_user_code(*caller)) return false;
+    }
     if (!spin_.spin([this] { return look(); })) sleep();
+  }
+  return true;
+}
+
+bool ManagerServer::run_user_code(Caller& caller) {
+  const std::uint64_t turn = leadership_.begin_user_code();
+  caller.run();
+  if (leadership_.end_user_code(turn)) {
+    finish(caller);
+    answer_waiting();
+    return true;
+  }
+  {
+    const std::lock_guard lock(late_mutex_);
+    late_.push_back(caller);
+  }
+  os::ring_bell(late_bell_);
+  return false;
+}
+
+void ManagerServer::finish(Caller& caller) {
+  if (!store_.finish(caller)) connections_.erase(static_cast<Connection&>(caller).key);
+}
+
+void ManagerServer::finish_late() {
+  os::silence_bell(late_bell_);
+  for (;;) {
+    Caller* caller = nullptr;
+    {
+      const std::lock_guard lock(late_mutex_);
+      caller = late_.pop_front();
+    }
+    if (caller == nullptr) return;
+    finish(*caller);
   }
 }
 
@@ -75,7 +118,8 @@ bool ManagerServer::look() {
     let_rest();
   }
   if (!expelled_.empty()) bury();
-  return served || store_.shutting_down();
+  answer_waiting();
+  return served || store_.has_call() || store_.shutting_down();
 }
 
 void ManagerServer::sleep() {
@@ -86,14 +130,14 @@ void ManagerServer::sleep() {
   });
   if (!quiet || !fenced) {
     // Without the fence a bell can be missed, so nobody stays armed and sleep is short.
-    if (quiet) poll(Deadline::after(os::kSlice));
+    if (quiet) poll(Deadline::after(os::kSlice).earlier(store_.next_deadline()));
     for (Connection* const connection : awake_) connection->channel->disarm();
     return;
   }
   for (Connection* const connection : awake_) connection->awake = false;
   awake_.clear();
   const long long start = os::SpinBudget::now_ns();
-  poll(reception_->next());
+  poll(reception_->next().earlier(store_.next_deadline()));
   spin_.slept(os::SpinBudget::now_ns() - start);
 }
 
@@ -107,6 +151,10 @@ void ManagerServer::poll(Deadline deadline) {
       receive_guests();
       continue;
     }
+    if (key == kLateKey) {
+      finish_late();
+      continue;
+    }
     const auto at = connections_.find(key);
     if (at == connections_.end()) continue;
     Connection& connection = *at->second;
@@ -118,7 +166,9 @@ void ManagerServer::poll(Deadline deadline) {
     }
   }
   if (reception_->next().passed()) receive_guests();
+  if (store_.next_deadline().passed()) store_.expire();
   if (!expelled_.empty()) bury();
+  answer_waiting();
 }
 
 void ManagerServer::wake(Connection& connection) {
@@ -173,6 +223,7 @@ void ManagerServer::accept_all() {
       connection.socket = std::move(*socket);
       make_room_for_one_more();
       connections_.emplace(connection.key, std::move(made));
+      ++strangers_;
       greeting_.push_back(&connection);
       poller_.add(connection.socket.get(), connection.key);
     } catch (const std::exception&) {
@@ -220,10 +271,12 @@ void ManagerServer::admit(transport::Reception::Guest& guest) {
   connection.channel = std::move(guest.channel);
   make_room_for_one_more();
   connections_.emplace(connection.key, std::move(made));
+  ++strangers_;
   try {
     poller_.add(connection.channel->doorbell(), connection.key);
   } catch (...) {
     connections_.erase(connection.key);
+    --strangers_;
     throw;
   }
   flush(connection);
@@ -287,8 +340,44 @@ void ManagerServer::take_greeting(Connection& connection, std::span<const std::b
   if (header.magic != GreetingHeader().magic || header.version != manager_protocol::kVersion) {
     throw DecodeError("Manager: not a client's greeting");
   }
-  while (from.left() > 0) store_.greet(connection.references, from.raw<ObjectId>());
+  if (connection.session == nullptr) join_session(connection, header);
+  while (from.left() > 0) store_.greet(connection.session->references, from.raw<ObjectId>());
   connection.greeted = header.last != 0;
+}
+
+void ManagerServer::join_session(Connection& connection, const GreetingHeader& header) {
+  manager_protocol::SessionId id = header.session;
+  if (id == manager_protocol::SessionId()) {
+    id.words[1] = ++nameless_sessions_;
+  } else if (id.words[0] == 0) {  // those are ours
+    throw DecodeError("Manager: not a client's greeting");
+  }
+  auto [at, made] = sessions_.try_emplace(id);
+  if (made) {
+    try {
+      at->second = std::make_unique<Session>();
+    } catch (...) {
+      sessions_.erase(at);
+      throw;
+    }
+    at->second->id = id;
+    at->second->references.pid = header.pid;
+  }
+  connection.session = at->second.get();
+  connection.client = &connection.session->references;
+  ++connection.session->connections;
+  --strangers_;
+}
+
+void ManagerServer::leave_session(Connection& connection) noexcept {
+  if (connection.session == nullptr) {
+    --strangers_;
+    return;
+  }
+  Session& session = *std::exchange(connection.session, nullptr);
+  if (--session.connections > 0) return;
+  store_.forget(session.references);
+  sessions_.erase(session.id);
 }
 
 /// Closes it; `bury` does the rest when nobody walks over the lists.
@@ -308,8 +397,9 @@ void ManagerServer::bury() {
     accept_all();
     greet_all();
     for (Connection* const connection : gone) {
-      store_.forget(connection->references);
-      connections_.erase(connection->key);
+      const bool idle = store_.abandon(*connection);
+      leave_session(*connection);
+      if (idle) connections_.erase(connection->key);  // else when its user code has run
     }
   }
   if (!listening_) {
@@ -341,6 +431,7 @@ void ManagerServer::serve(Connection& connection) {
 }
 
 bool ManagerServer::take_piece(Connection& connection, std::span<const std::byte> piece) {
+  if (connection.busy()) return false;  // it is to wait for the answer
   Reader from(piece);
   const auto header = from.raw<PieceHeader>();
   if (header.flags == kContinue) {
@@ -358,25 +449,50 @@ bool ManagerServer::take_piece(Connection& connection, std::span<const std::byte
   }
   if (connection.request.size() == 0) return answer(connection, header.sequence, body);
   connection.request.append(body.data(), body.size());
-  const Buffer whole = std::move(connection.request);
-  return answer(connection, header.sequence, whole.bytes());
+  return answer(connection, header.sequence, connection.request.bytes());
 }
 
 bool ManagerServer::answer(Connection& connection, std::uint32_t sequence,
                            std::span<const std::byte> request) {
-  const bool release =
-      Reader(request).raw<RequestHeader>().op == static_cast<std::uint16_t>(ManagerOp::release);
-  if (release) {
+  const auto op = static_cast<ManagerOp>(Reader(request).raw<RequestHeader>().op);
+  if (op == ManagerOp::release) {
     accept_all();
     greet_all();
   }
-  store_.count_connections(connections_.size());
-  store_.perform(connection.references, request, connection.reply);
+  store_.count_connections(sessions_.size() + strangers_);
   connection.replied = 0;
   connection.reply_sequence = sequence;
-  if (!release) return send_piece(connection);
+  if (!store_.perform(connection, request)) return true;
+  clear(connection.request);
+  if (op != ManagerOp::release && op != ManagerOp::introduce) return send_piece(connection);
   connection.reply.clear();
   return true;
+}
+
+/// Sends what has come for those who had to wait.
+void ManagerServer::answer_waiting() {
+  while (Caller* const caller = store_.next_answered()) {
+    auto& connection = static_cast<Connection&>(*caller);
+    clear(connection.request);
+    if (!connection.channel) continue;  // it is expelled, and buried in a moment
+    try {
+      if (!connection.awake) {
+        connection.channel->disarm();
+        connection.awake = true;
+        connection.quiet = 0;
+        awake_.push_back(&connection);
+      }
+      if (connection.reply.size() > 0 && send_piece(connection)) continue;
+    } catch (const std::exception&) {
+      // It is gone.
+    }
+    expel(connection);
+  }
+}
+
+void ManagerServer::clear(Buffer& buffer) noexcept {
+  buffer.clear();
+  if (buffer.capacity() > kKeptBytes) buffer = Buffer();
 }
 
 bool ManagerServer::send_piece(Connection& connection) {
@@ -396,10 +512,7 @@ bool ManagerServer::send_piece(Connection& connection) {
     connection.unflushed = true;
   }
   connection.replied = start + size;
-  if (last) {
-    reply.clear();
-    if (reply.capacity() > kKeptBytes) reply = Buffer();
-  }
+  if (last) clear(reply);
   return true;
 }
 

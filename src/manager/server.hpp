@@ -1,6 +1,6 @@
-// The process that holds a manager's objects: one thread, one loop over all clients.
+// The process that holds a manager's objects: one loop over all clients, in one thread at a time.
 //
-// 1. A client that speaks gets one step, then the next client that speaks: nobody is starved.
+// 1. A connection that speaks gets one step, then the next that speaks: nobody is starved.
 // 2. The server never waits for one client. Requests and replies come in pieces that fit into an
 //    idle channel, and the next piece of a reply goes when the client asks for it; a client that
 //    does not read is dropped.
@@ -9,17 +9,25 @@
 // 4. References are taken back only after every greeting that can be read has been read, as
 //    client.hpp explains.
 // 5. Nothing a client sends harms more than that client: what does not decode is its error or its
-// end.
+//    end.
+// 6. A client process is a session: it may have many connections, and ends with the last of them.
+//    A connection whose request waits says nothing until that is answered.
+// 7. User code is run with nothing of the loop on the stack, since the lead may have passed to
+//    another thread when it returns (leadership.hpp). What it has made then goes to the leader
+//    through `late_`.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "manager/leadership.hpp"
 #include "manager/protocol.hpp"
 #include "manager/store.hpp"
 #include "os/poller.hpp"
@@ -46,24 +54,31 @@ class ManagerServer {
   void run();
 
  private:
-  struct Connection {
+  struct Session {
+    manager_protocol::SessionId id;
+    ClientReferences references;
+    std::size_t connections = 0;
+  };
+  struct Connection : Caller {
     std::uint64_t key = 0;
-    Fd socket;  // until the channel takes it over
+    Session* session = nullptr;  // since its first greeting
+    Fd socket;                   // until the channel takes it over
     bool greeted = false;
     std::unique_ptr<ByteChannel> channel;
     bool awake = false;
     bool unflushed = false;  // the poller tells when the channel takes more
     bool heard = false;      // since the last time that was asked
     unsigned quiet = 0;
-    ClientReferences references;
-    Buffer request;  // the pieces so far; empty between requests
     std::uint32_t request_sequence = 0;
-    Buffer reply;  // what is left of a long one
     std::size_t replied = 0;
     std::uint32_t reply_sequence = 0;
   };
 
-  // The loop.
+  // The loop. \returns false when the lead was lost
+  [[nodiscard]] bool lead();
+  [[nodiscard]] bool run_user_code(Caller& caller);
+  void finish(Caller& caller);
+  void finish_late();
   [[nodiscard]] bool look();
   void sleep();
   void poll(Deadline deadline);
@@ -81,6 +96,8 @@ class ManagerServer {
   void take_greeting(Connection& connection, std::span<const std::byte> bytes);
   void expel(Connection& connection) noexcept;
   void bury();
+  void join_session(Connection& connection, const manager_protocol::GreetingHeader& header);
+  void leave_session(Connection& connection) noexcept;
 
   // Requests. False: the client is to be expelled.
   void serve(Connection& connection);
@@ -88,10 +105,13 @@ class ManagerServer {
   [[nodiscard]] bool answer(Connection& connection, std::uint32_t sequence,
                             std::span<const std::byte> request);
   [[nodiscard]] bool send_piece(Connection& connection);
+  void answer_waiting();
+  static void clear(Buffer& buffer) noexcept;
   void flush(Connection& connection);
 
   static constexpr std::uint64_t kListenerKey = 0;
   static constexpr std::uint64_t kReceptionKey = 1;
+  static constexpr std::uint64_t kLateKey = 2;
 
   Fd listener_;
   bool listening_ = true;  // false while this process has no descriptors left
@@ -100,8 +120,11 @@ class ManagerServer {
   Store store_;
   os::Poller poller_;
   os::SpinBudget spin_;
-  std::uint64_t last_key_ = kReceptionKey;
+  std::uint64_t last_key_ = kLateKey;
   std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  std::map<manager_protocol::SessionId, std::unique_ptr<Session>> sessions_;
+  std::uint64_t nameless_sessions_ = 0;
+  std::size_t strangers_ = 0;  // connections without a session
   std::vector<Connection*> awake_;
   std::vector<Connection*> greeting_;  // who has not said everything of it
   std::vector<Connection*> expelled_;  // closed, their references not yet taken back
@@ -109,6 +132,10 @@ class ManagerServer {
   // Two, as greetings are read while a piece is being worked on.
   std::vector<std::byte> piece_;
   std::vector<std::byte> greeting_packet_;
+  Leadership leadership_;
+  Fd late_bell_;
+  std::mutex late_mutex_;
+  CallerQueue late_;  // whose user code has run in a thread that does not lead any more
 };
 
 }  // namespace tandem::detail

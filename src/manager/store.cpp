@@ -1,116 +1,100 @@
 #include "manager/store.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
-#include <tuple>
-#include <utility>
+#include <variant>
 
 #include "base/text.hpp"
-#include "tandem/detail/archive.hpp"
-#include "tandem/detail/call.hpp"
-#include "tandem/detail/exception.hpp"
+#include "manager/store_text.hpp"
+#include "os/check.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
 
-using manager_protocol::ReplyStatus;
+using manager_protocol::kind_name;
 using manager_protocol::RequestHeader;
 
-// --- ReplyWriter ---
+namespace {
 
-ReplyWriter::ReplyWriter(Store& store, ClientReferences& client, Buffer& to)
-    : store_(&store), client_(&client), to_(&to) {
-  begin();
+bool may_run_user_code(ManagerOp op) {
+  return op == ManagerOp::dict_apply || op == ManagerOp::list_apply || op == ManagerOp::list_sort ||
+         op == ManagerOp::object_call || op == ManagerOp::create || op == ManagerOp::batch;
 }
 
-void ReplyWriter::begin() {
-  to_->clear();
-  raw(manager_protocol::PieceHeader());
-  raw(header_);
-}
-
-void ReplyWriter::bytes(std::span<const std::byte> b) {
-  raw(std::uint64_t{b.size()});
-  to_->append(b.data(), b.size());
-}
-
-void ReplyWriter::value(const StoredValue& v) {
-  bytes(v.span());
-  if (v.references == nullptr) return;
-  for (const ObjectId id : *v.references) grant(id);
-}
-
-void ReplyWriter::grant(ObjectId id) {
-  granted_.push_back(id);
-  try {
-    store_->hold(*client_, id);
-  } catch (...) {
-    granted_.pop_back();
-    throw;
+/// Of those in a range of the list's operations, these leave its length alone.
+bool keeps_length(ManagerOp op) {
+  switch (op) {
+    case ManagerOp::list_get:
+    case ManagerOp::list_set:
+    case ManagerOp::list_slice:
+    case ManagerOp::list_size:
+    case ManagerOp::list_apply:
+    case ManagerOp::list_fetch_add:
+    case ManagerOp::list_compare_exchange:
+    case ManagerOp::list_exchange:
+      return true;
+    default:
+      return false;
   }
 }
 
-void ReplyWriter::raise(const std::exception_ptr& error, std::string_view where) {
-  for (const ObjectId id : granted_) store_->release(*client_, id, 1);
-  granted_.clear();
-  header_.status = ReplyStatus::raised;
-  begin();
-  Encoder encoder(*to_, Route::manager, nullptr);
-  encode_exception(encoder, error, where);
+}  // namespace
+
+// --- steps ---
+
+bool Store::perform(Caller& caller, std::span<const std::byte> request) {
+  caller.notes_ = {};
+  bool there = step(caller, request);
+  if (!there && caller.wants_ != 0) {
+    there = park(caller, request);
+    if (!there && caller.timeout_ns_ == 0) expire();
+  } else if (!there) {
+    give_out(caller);
+  }
+  settle();
+  return there;
 }
 
-void ReplyWriter::finish() {
-  to_->append(granted_.data(), granted_.size() * sizeof(ObjectId));
-  raw(static_cast<std::uint32_t>(granted_.size()));
-  std::memcpy(to_->data() + sizeof(manager_protocol::PieceHeader), &header_, sizeof header_);
-}
-
-// --- DictObject ---
-
-DictObject::Entry* DictObject::find(std::string_view key) {
-  const auto at = entries_.find(key);
-  return at == entries_.end() ? nullptr : &at->second;
-}
-
-std::pair<DictObject::Entry*, bool> DictObject::insert(std::string_view key) {
-  if (Entry* const there = find(key)) return {there, false};
-  const auto at =
-      entries_
-          .emplace(std::piecewise_construct, std::forward_as_tuple(key), std::forward_as_tuple())
-          .first;
-  Entry& entry = at->second;
-  entry.key = &at->first;
-  entry.older = newest_;
-  if (newest_ != nullptr) newest_->newer = &entry;
-  newest_ = &entry;
-  return {&entry, true};
-}
-
-StoredValue DictObject::erase(Entry& entry) noexcept {
-  if (entry.older != nullptr) entry.older->newer = entry.newer;
-  (entry.newer != nullptr ? entry.newer->older : newest_) = entry.older;
-  StoredValue value = std::move(entry.value);
-  entries_.erase(entries_.find(*entry.key));
-  return value;
-}
-
-// --- Store: steps ---
-
-void Store::perform(ClientReferences& client, std::span<const std::byte> request, Buffer& reply) {
-  ReplyWriter writer(*this, client, reply);
+/// \returns whether the reply is there; else the caller wants to wait or has user code to be run
+bool Store::step(Caller& caller, std::span<const std::byte> request) {
+  caller.wants_ = 0;
+  ReplyWriter writer(*this, *caller.client, caller.reply);
   try {
     Reader from(request);
-    perform_one(client, from, writer);
+    if (may_run_user_code(static_cast<ManagerOp>(Reader(request).raw<RequestHeader>().op)) &&
+        request.data() != caller.request.data()) {
+      // The bytes have to stay, since user code may run for long.
+      caller.request.clear();
+      caller.request.append(request.data(), request.size());
+      from = Reader(caller.request.bytes());
+    }
+    perform_one(caller, from, writer);
+    if (caller.wants_ != 0 || caller.user_.kind != UserCall::Kind::none) return false;
   } catch (...) {  // all of it is the client's: it rethrows there
+    caller.wants_ = 0;
+    caller.user_.reset();
+    caller.batch_.reset();
     writer.raise(std::current_exception(), where_);
   }
   writer.finish();
+  return true;
 }
 
-void Store::perform_one(ClientReferences& client, Reader& from, ReplyWriter& reply) {
+void Store::perform_one(Caller& caller, Reader& from, ReplyWriter& reply) {
   const auto header = from.raw<RequestHeader>();
   const auto op = static_cast<ManagerOp>(header.op);
-  if (header.object == 0) return perform_manager(op, client, from, reply);
-  Object& target = object(header.object);
+  if (header.object == 0) return perform_manager(op, caller, from, reply);
+  perform_on(header.object, op, caller, from, reply);
+}
+
+void Store::perform_on(ObjectId id, ManagerOp op, Caller& caller, Reader& from,
+                       ReplyWriter& reply) {
+  Object& target = object(id);
+  if (target.busy && !caller.batch_.active) {
+    static_cast<void>(want(caller, id, 0, -1));
+    return;
+  }
   // The step itself refers to the object: what it erases may hold the last other reference.
   struct Hold {
     Store* store;
@@ -118,19 +102,45 @@ void Store::perform_one(ClientReferences& client, Reader& from, ReplyWriter& rep
     ~Hold() { store->unreference(id, 1); }
   };
   ++target.references;
-  const Hold hold{this, header.object};
-  if (auto* const dict = std::get_if<DictObject>(&target.content)) {
-    perform_dict(op, *dict, from, reply);
-  } else {
-    perform_list(op, std::get<ListObject>(target.content), from, reply);
+  const Hold hold{this, id};
+  caller.user_.object_id = id;
+  switch (target.kind) {
+    case ObjectKind::dict:
+    case ObjectKind::namespace_:
+      return perform_dict(op, std::get<DictObject>(target.content), caller, from, reply);
+    case ObjectKind::value:
+    case ObjectKind::array:
+      if (!keeps_length(op)) {
+        throw DecodeError(concat("Manager: not an operation of this ", kind_name(target.kind)));
+      }
+      [[fallthrough]];
+    case ObjectKind::list:
+      return perform_list(op, std::get<ListObject>(target.content), caller, from, reply);
+    case ObjectKind::queue:
+    case ObjectKind::joinable_queue:
+      return perform_queue(op, id, target, caller, from, reply);
+    case ObjectKind::lock:
+    case ObjectKind::rlock:
+      return perform_lock(op, id, target, caller, from, reply);
+    case ObjectKind::semaphore:
+    case ObjectKind::bounded_semaphore:
+      return perform_semaphore(op, id, target, caller, from, reply);
+    case ObjectKind::condition:
+      return perform_condition(op, id, target, caller, from, reply);
+    case ObjectKind::event:
+      return perform_event(op, id, target, caller, from, reply);
+    case ObjectKind::barrier:
+      return perform_barrier(op, id, target, caller, from, reply);
+    case ObjectKind::object:
+      return perform_user_object(op, std::get<UserObject>(target.content), caller, from);
   }
 }
 
-void Store::perform_manager(ManagerOp op, ClientReferences& client, Reader& from,
-                            ReplyWriter& reply) {
+void Store::perform_manager(ManagerOp op, Caller& caller, Reader& from, ReplyWriter& reply) {
+  ClientReferences& client = *caller.client;
   switch (op) {
     case ManagerOp::create:
-      return create(client, from, reply);
+      return create(caller, from, reply);
     case ManagerOp::attach: {
       const auto id = from.raw<ObjectId>();
       const auto token = from.raw<std::uint64_t>();
@@ -168,18 +178,11 @@ void Store::perform_manager(ManagerOp op, ClientReferences& client, Reader& from
         release(client, id, from.raw<std::uint64_t>());
       }
       return;
+    case ManagerOp::introduce:
+      client.pid = from.raw<std::int32_t>();
+      return from.expect_end();
     case ManagerOp::batch:
-      // Complete replies, one after another. A batch in a batch would be a way to use up the stack.
-      while (from.left() > 0) {
-        const auto request = from.bytes();
-        if (Reader(request).raw<RequestHeader>().object == 0) {
-          throw DecodeError("Manager: a batch is of steps on objects");
-        }
-        Buffer one;
-        perform(client, request, one);
-        reply.bytes(one.bytes());
-      }
-      return;
+      return begin_batch(caller, from, reply);
     case ManagerOp::shutdown:
       shutting_down_ = true;
       return;
@@ -192,11 +195,11 @@ void Store::perform_manager(ManagerOp op, ClientReferences& client, Reader& from
   }
 }
 
-void Store::create(ClientReferences& client, Reader& from, ReplyWriter& reply) {
+void Store::create(Caller& caller, Reader& from, ReplyWriter& reply) {
   const auto kind = from.raw<ObjectKind>();
   const auto type = from.raw<std::uint32_t>();
   const std::string name(from.text());
-  if (kind != ObjectKind::dict && kind != ObjectKind::list) {
+  if (kind < ObjectKind::dict || kind > ObjectKind::object) {
     throw DecodeError("Manager: a kind of object this server does not know");
   }
   if (!name.empty()) {
@@ -205,37 +208,103 @@ void Store::create(ClientReferences& client, Reader& from, ReplyWriter& reply) {
       if (named.kind != kind || named.type != type) {
         throw Error(concat("Manager: the name ", name, " belongs to an object of another type"));
       }
+      if (kind == ObjectKind::object && std::get<UserObject>(named.content) == nullptr) {
+        // Its constructor runs. If that fails, this request is the next to try.
+        static_cast<void>(want(caller, there->second, 0, -1));
+        return;
+      }
       reply.raw(there->second);
       return reply.grant(there->second);
     }
   }
   const ObjectId id = last_id_ + 1;
-  auto [at, made] = objects_.try_emplace(id);
-  Object& created = at->second;
+  Object& created = objects_.try_emplace(id).first->second;
   created.kind = kind;
   created.type = type;
   created.references = 1;  // this step's own, until it has succeeded
   last_id_ = id;
   try {
-    Buffer unused;
-    ReplyWriter nothing(*this, client, unused);
-    if (kind == ObjectKind::dict) {
-      perform_dict(ManagerOp::dict_update, created.content.emplace<DictObject>(), from, nothing);
-    } else {
-      perform_list(ManagerOp::list_extend, created.content.emplace<ListObject>(), from, nothing);
+    fill(created, caller, from);
+    if (kind != ObjectKind::object) {  // whose reply is made when it has been constructed
+      reply.raw(id);
+      reply.grant(id);
     }
-    reply.raw(id);
-    reply.grant(id);
     if (!name.empty()) {
       names_.emplace(name, id);
       ++created.references;
     }
   } catch (...) {
+    caller.user_.reset();
     unreference(id, 1);
     throw;
   }
+  caller.user_.object_id = id;
+  if (kind == ObjectKind::object) return;  // the reference is the constructor's now
   unreference(id, 1);
 }
+
+void Store::fill(Object& created, Caller& caller, Reader& from) {
+  Buffer unused;
+  ReplyWriter nothing(*this, *caller.client, unused);
+  const auto number = [&](std::uint64_t least, std::uint64_t most) {
+    const auto n = from.raw<std::uint64_t>();
+    from.expect_end();
+    if (n < least || n > most) {
+      os::throw_error(EINVAL, concat("Manager: a ", kind_name(created.kind),
+                                     " cannot be made with ", std::to_string(n)));
+    }
+    return n;
+  };
+  constexpr std::uint64_t kMostPermits = (std::uint64_t{1} << 31) - 1;
+  switch (created.kind) {
+    case ObjectKind::dict:
+    case ObjectKind::namespace_:
+      return perform_dict(ManagerOp::dict_update, created.content.emplace<DictObject>(), caller,
+                          from, nothing);
+    case ObjectKind::list:
+    case ObjectKind::value:
+    case ObjectKind::array: {
+      auto& list = created.content.emplace<ListObject>();
+      perform_list(ManagerOp::list_extend, list, caller, from, nothing);
+      if (created.kind == ObjectKind::value && list.size() != 1) {
+        throw DecodeError("Manager: a value is one value");
+      }
+      return;
+    }
+    case ObjectKind::queue:
+    case ObjectKind::joinable_queue:
+      created.content.emplace<QueueObject>().maxsize = number(0, ~std::uint64_t{0});
+      return;
+    case ObjectKind::lock:
+    case ObjectKind::rlock:
+      from.expect_end();
+      created.content.emplace<LockObject>();
+      return;
+    case ObjectKind::semaphore:
+    case ObjectKind::bounded_semaphore: {
+      auto& semaphore = created.content.emplace<SemaphoreObject>();
+      semaphore.permits = number(0, kMostPermits);
+      semaphore.limit = created.kind == ObjectKind::semaphore ? kMostPermits : semaphore.permits;
+      return;
+    }
+    case ObjectKind::condition:
+      from.expect_end();
+      created.content.emplace<ConditionObject>();
+      return;
+    case ObjectKind::event:
+      from.expect_end();
+      created.content.emplace<EventObject>();
+      return;
+    case ObjectKind::barrier:
+      created.content.emplace<BarrierObject>().parties = number(1, 65536);
+      return;
+    case ObjectKind::object:
+      created.content.emplace<UserObject>();
+      return prepare_make(caller, from);
+  }
+}
+
+// --- values ---
 
 StoredValue Store::read_value(Reader& from) {
   const auto bytes = from.bytes();
@@ -250,7 +319,7 @@ StoredValue Store::read_value(Reader& from) {
 
 StoredValue Store::make_value(std::span<const std::byte> bytes, std::vector<ObjectId> references) {
   StoredValue value;
-  value.bytes.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  value.bytes = StoredBytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   if (references.empty()) return value;
   for (const ObjectId id : references) static_cast<void>(object(id));
   value.references = std::make_unique<const std::vector<ObjectId>>(std::move(references));
@@ -275,7 +344,7 @@ void add_number(const StoredValue& value, manager_protocol::Reader& from, Stored
     after = static_cast<T>(
         static_cast<Unsigned>(static_cast<Unsigned>(before) + static_cast<Unsigned>(n)));
   }
-  sum.bytes.assign(reinterpret_cast<const char*>(&after), sizeof after);
+  sum.bytes = StoredBytes({reinterpret_cast<const char*>(&after), sizeof after});
   reply.raw(before);
 }
 
@@ -318,42 +387,7 @@ StoredValue Store::add(const StoredValue& value, Reader& from, ReplyWriter& repl
   throw DecodeError("fetch_add: a type of number this server does not know");
 }
 
-StoredValue Store::apply(const StoredValue& value, Reader& from, ReplyWriter& reply) {
-  ApplyThunk* const thunk = resolve(from.raw<ThunkKey<ApplyThunk>>());
-  const auto call = from.bytes();
-  from.expect_end();
-  Decoder arguments(call, Route::manager);
-  Buffer updated_bytes;
-  Buffer result_bytes;
-  std::vector<ObjectId> updated_references;
-  std::vector<ObjectId> result_references;
-  Encoder updated(updated_bytes, Route::manager, nullptr);
-  Encoder result(result_bytes, Route::manager, nullptr);
-  updated.set_reference_log(&updated_references);
-  result.set_reference_log(&result_references);
-  thunk(arguments, value.span(), updated, result);
-  StoredValue made = make_value(updated_bytes.bytes(), std::move(updated_references));
-  reply.bytes(result_bytes.bytes());
-  for (const ObjectId id : result_references) reply.grant(id);
-  return made;
-}
-
-void Store::sort(ListObject& list, Reader& from) {
-  SortThunk* const thunk = resolve(from.raw<ThunkKey<SortThunk>>());
-  const auto call = from.bytes();
-  from.expect_end();
-  Decoder less(call, Route::manager);
-  std::vector<std::span<const std::byte>> values;
-  values.reserve(list.size());
-  for (const StoredValue& value : list) values.push_back(value.span());
-  std::vector<std::uint32_t> order;
-  thunk(less, values, order);
-  ListObject sorted(list.size());
-  for (std::size_t i = 0; i < order.size(); ++i) sorted[i] = std::move(list[order[i]]);
-  list.swap(sorted);
-}
-
-// --- Store: references ---
+// --- references ---
 
 Store::Object& Store::object(ObjectId id) {
   const auto at = objects_.find(id);
@@ -384,6 +418,7 @@ void Store::release(ClientReferences& client, ObjectId id, std::uint64_t n) noex
 }
 
 void Store::forget(ClientReferences& client) noexcept {
+  disengage(client);
   for (const auto& [token, id] : client.pins) {
     pins_.erase(token);
     unreference(id, 1);
@@ -391,6 +426,7 @@ void Store::forget(ClientReferences& client) noexcept {
   client.pins.clear();
   for (const auto& [id, n] : client.held) unreference(id, n);
   client.held.clear();
+  settle();
 }
 
 void Store::keep(const StoredValue& value) noexcept {
@@ -422,10 +458,13 @@ void Store::unreference(ObjectId id, std::uint64_t n) noexcept {
   while (first_dead_ != 0) {
     const auto at = objects_.find(first_dead_);
     first_dead_ = at->second.next_dead;
-    if (const auto* const dict = std::get_if<DictObject>(&at->second.content)) {
+    auto& content = at->second.content;
+    if (const auto* const dict = std::get_if<DictObject>(&content)) {
       for (const auto& [key, entry] : dict->entries()) drop(entry.value);
-    } else {
-      for (const StoredValue& value : std::get<ListObject>(at->second.content)) drop(value);
+    } else if (const auto* const list = std::get_if<ListObject>(&content)) {
+      for (const StoredValue& value : *list) drop(value);
+    } else if (const auto* const queue = std::get_if<QueueObject>(&content)) {
+      for (const StoredValue& value : queue->items) drop(value);
     }
     objects_.erase(at);
   }

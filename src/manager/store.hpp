@@ -1,149 +1,39 @@
-// The objects of a manager's server, without any input or output: containers of encoded bytes, and
-// who refers to what.
+// The objects of a manager's server, without any input or output: containers of encoded bytes,
+// things to wait for, and who refers to what.
 //
 // 1. An object lives while its count is above zero. The count is the sum of what clients hold, what
-//    containers hold, pins, and one for a name.
+//    containers hold, pins, requests that wait for it, and one for a name.
 // 2. A step either happens whole or throws and has changed nothing: it checks, decodes and
 //    allocates first and then commits with operations that do not throw.
-// 3. Bytes of values are never looked into here, but for numbers (fetch_add) and by thunks.
+// 3. Bytes of values are never looked into here, but for numbers (fetch_add) and by user code.
+// 4. A step that would have to wait changes nothing but its caller's notes. Its request is parked
+//    in a queue of the object and tried again, in the order of arrival, whenever the object has
+//    changed, until it is done or its deadline passes. So one function says when a step can be
+//    done, and nothing is handed to somebody who has given up.
+// 5. User code is not run here: next_call gives it out, run() runs it, finish() commits. Meanwhile
+//    the object is busy and all other requests for it wait; so its bytes stay as they are.
+// 6. A batch with user code in it keeps all its objects busy until it is done.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <functional>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <variant>
 #include <vector>
 
+#include "manager/caller.hpp"
+#include "manager/objects.hpp"
 #include "manager/protocol.hpp"
+#include "manager/reply_writer.hpp"
 #include "tandem/detail/buffer.hpp"
+#include "tandem/detail/deadline.hpp"
 #include "tandem/detail/manager_protocol.hpp"
 
 namespace tandem::detail {
-
-using ObjectId = std::uint64_t;
-
-/// An encoded value and the objects it refers to.
-struct StoredValue {
-  std::string bytes;
-  std::unique_ptr<const std::vector<ObjectId>> references;  // null: none, as most have
-
-  [[nodiscard]] std::span<const std::byte> span() const {
-    return std::as_bytes(std::span(bytes.data(), bytes.size()));
-  }
-};
-
-/// What one client refers to. Belongs to the store's bookkeeping: end it with Store::forget.
-struct ClientReferences {
-  std::unordered_map<ObjectId, std::uint64_t> held;
-  std::unordered_map<std::uint64_t, ObjectId> pins;  // by token
-};
-
-class Store;
-
-/// What a step answers, from the first piece's header on. References that go to the client with it
-/// are counted at once, and given back if the step throws after all.
-class ReplyWriter {
- public:
-  ReplyWriter(Store& store, ClientReferences& client, Buffer& to);
-
-  void missing() { header_.status = manager_protocol::ReplyStatus::missing; }
-  template <class Raw>
-  void raw(const Raw& number) {
-    manager_protocol::put(*to_, number);
-  }
-  void bytes(std::span<const std::byte> b);
-  void value(const StoredValue& v);
-  /// The client is given a reference to the object.
-  void grant(ObjectId id);
-
-  /// Throws away what was written, for an exception in its place.
-  void raise(const std::exception_ptr& error, std::string_view where);
-  void finish();
-
- private:
-  void begin();
-
-  Store* store_;
-  ClientReferences* client_;
-  Buffer* to_;
-  manager_protocol::ReplyHeader header_;
-  std::vector<ObjectId> granted_;
-};
-
-/// The bytes of a key, which never change. A dict of many small entries is mostly what is around the
-/// bytes, so here are half as many of those as a std::string has.
-class StoredKey {
- public:
-  explicit StoredKey(std::string_view bytes) : size_(bytes.size()) {
-    std::copy_n(bytes.data(), size_, fits() ? inline_ : heap_ = new char[size_]);
-  }
-  StoredKey(const StoredKey&) = delete;
-  StoredKey& operator=(const StoredKey&) = delete;
-  ~StoredKey() {
-    if (!fits()) delete[] heap_;
-  }
-  operator std::string_view() const noexcept {  // NOLINT(google-explicit-constructor)
-    return {fits() ? inline_ : heap_, size_};
-  }
-
- private:
-  [[nodiscard]] bool fits() const noexcept { return size_ <= sizeof inline_; }
-
-  std::size_t size_;
-  union {
-    char* heap_;
-    char inline_[sizeof(char*)];
-  };
-};
-
-class DictObject {
- public:
-  struct Entry {
-    StoredValue value;
-    const StoredKey* key = nullptr;
-    Entry* older = nullptr;
-    Entry* newer = nullptr;
-  };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view s) const noexcept {
-      return std::hash<std::string_view>()(s);
-    }
-  };
-  struct Equal {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
-  };
-  using Map = std::unordered_map<StoredKey, Entry, Hash, Equal>;
-
-  DictObject() = default;
-  DictObject(const DictObject&) = delete;
-  DictObject& operator=(const DictObject&) = delete;
-
-  [[nodiscard]] Entry* find(std::string_view key);
-  /// \returns the entry, with an empty value when it is new
-  std::pair<Entry*, bool> insert(std::string_view key);
-  /// \returns its value
-  StoredValue erase(Entry& entry) noexcept;
-  [[nodiscard]] Entry* newest() const { return newest_; }
-  [[nodiscard]] const Map& entries() const { return entries_; }
-  [[nodiscard]] std::size_t size() const { return entries_.size(); }
-
- private:
-  Map entries_;
-  Entry* newest_ = nullptr;  // entries are chained in the order in which their keys came
-};
-
-using ListObject = std::vector<StoredValue>;
 
 class Store {
  public:
@@ -152,14 +42,30 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  /// Carries out one request (RequestHeader and body) of a client. What it throws inside is the
-  /// reply.
-  void perform(ClientReferences& client, std::span<const std::byte> request, Buffer& reply);
+  /// Carries out one request (RequestHeader and body) of a caller that is not busy. What it throws
+  /// inside is the reply.
+  /// \returns whether the reply is there; else it comes by next_answered
+  [[nodiscard]] bool perform(Caller& caller, std::span<const std::byte> request);
+  /// Who is to `run` and then to `finish`; null when there is none.
+  [[nodiscard]] Caller* next_call() noexcept;
+  [[nodiscard]] bool has_call() const noexcept { return !to_run_.empty(); }
+  /// \returns false when nobody waits for the answer any more: the caller is then at the end
+  bool finish(Caller& caller) noexcept;
+  /// Whose reply has come; null when there is none.
+  [[nodiscard]] Caller* next_answered() noexcept;
+  /// The caller goes: what it waits for is not for it any more.
+  /// \returns false when its user code runs: it has to stay until `finish`
+  [[nodiscard]] bool abandon(Caller& caller) noexcept;
+
+  /// When somebody has waited long enough.
+  [[nodiscard]] Deadline next_deadline() const noexcept { return next_deadline_; }
+  void expire() noexcept;
+
   /// The client attached to what it refers to already; ids that do not live are passed over.
   void greet(ClientReferences& client, ObjectId id);
   /// Takes n references back, at most as many as the client holds.
   void release(ClientReferences& client, ObjectId id, std::uint64_t n) noexcept;
-  /// Drops all that a client held.
+  /// The client has ended: drops all that it held. Its callers were abandoned.
   void forget(ClientReferences& client) noexcept;
 
   [[nodiscard]] std::size_t object_count() const { return objects_.size(); }
@@ -169,29 +75,78 @@ class Store {
   void hold(ClientReferences& client, ObjectId id);
 
  private:
-  struct Object {
-    ObjectKind kind = ObjectKind::dict;
-    std::uint32_t type = 0;
-    std::uint64_t references = 0;
-    ObjectId next_dead = 0;
-    std::variant<DictObject, ListObject> content;
-  };
+  using Object = StoredObject;
   using Reader = manager_protocol::Reader;
 
-  void perform_one(ClientReferences& client, Reader& from, ReplyWriter& reply);
-  void perform_manager(ManagerOp op, ClientReferences& client, Reader& from, ReplyWriter& reply);
-  void perform_dict(ManagerOp op, DictObject& dict, Reader& from, ReplyWriter& reply);
-  void perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWriter& reply);
-  void create(ClientReferences& client, Reader& from, ReplyWriter& reply);
+  // Steps. Each leaves a wish to wait in caller.wants_, or user code to be run in caller.user_.
+  [[nodiscard]] bool step(Caller& caller, std::span<const std::byte> request);
+  void perform_one(Caller& caller, Reader& from, ReplyWriter& reply);
+  void perform_manager(ManagerOp op, Caller& caller, Reader& from, ReplyWriter& reply);
+  void perform_on(ObjectId id, ManagerOp op, Caller& caller, Reader& from, ReplyWriter& reply);
+  void perform_dict(ManagerOp op, DictObject& dict, Caller& caller, Reader& from,
+                    ReplyWriter& reply);
+  void perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader& from,
+                    ReplyWriter& reply);
+  void perform_queue(ManagerOp op, ObjectId id, Object& object, Caller& caller, Reader& from,
+                     ReplyWriter& reply);
+  void perform_lock(ManagerOp op, ObjectId id, Object& object, Caller& caller, Reader& from,
+                    ReplyWriter& reply);
+  void perform_semaphore(ManagerOp op, ObjectId id, Object& object, Caller& caller, Reader& from,
+                         ReplyWriter& reply);
+  void perform_condition(ManagerOp op, ObjectId id, Object& object, Caller& caller, Reader& from,
+                         ReplyWriter& reply);
+  void perform_event(ManagerOp op, ObjectId id, Object& object, Caller& caller, Reader& from,
+                     ReplyWriter& reply);
+  void perform_barrier(ManagerOp op, ObjectId id, Object& object, Caller& caller, Reader& from,
+                       ReplyWriter& reply);
+  void perform_user_object(ManagerOp op, UserObject& object, Caller& caller, Reader& from);
+  void create(Caller& caller, Reader& from, ReplyWriter& reply);
+  void fill(Object& object, Caller& caller, Reader& from);
+  void begin_batch(Caller& caller, Reader& from, ReplyWriter& reply);
+  /// \returns whether it is done, not when user code is to be run first
+  [[nodiscard]] bool go_on(Caller& caller);
+
+  // store_user.cpp: steps of user code.
+  void prepare_apply(StoredValue& value, Caller& caller, Reader& from);
+  void prepare_sort(ListObject& list, Caller& caller, Reader& from);
+  void prepare_make(Caller& caller, Reader& from);
+  void give_out(Caller& caller) noexcept;
+  void commit(UserCall& user, ReplyWriter& reply);
+  void end_user_call(Caller& caller, bool failed) noexcept;
+  void finish_batch(Caller& caller, bool orphan) noexcept;
+  void let_go_of_batch(Caller& caller) noexcept;
+
+  // store_wait.cpp: who waits.
+  /// \returns false when the caller does not want to wait at all
+  [[nodiscard]] bool want(Caller& caller, ObjectId id, unsigned queue, std::int64_t timeout_ns);
+  [[nodiscard]] bool park(Caller& caller, std::span<const std::byte> request);
+  void unpark(Caller& caller) noexcept;
+  void answered(Caller& caller) noexcept;
+  /// Those who wait for it are tried again at the end of the step.
+  void change(ObjectId id, Object& object) noexcept;
+  void settle() noexcept;
+  void try_again(const Object& at, CallerQueue& queue) noexcept;
+  void move(Caller& caller, ObjectId id, unsigned queue) noexcept;
+  void drop_timer(Caller& caller) noexcept;
+  void find_next_deadline() noexcept;
+  void engage(ClientReferences& client, ObjectId id);
+  void disengage(ClientReferences& client) noexcept;
+  void lose_taken(ObjectId id, Object& object, QueueObject& queue,
+                  const ClientReferences& client) noexcept;
+
+  // Locks and those who wait at a condition.
+  [[nodiscard]] LockObject& lock_of(ObjectId id);
+  void lock_again(Caller& caller) noexcept;
+  void notify(Object& condition, std::uint64_t n) noexcept;
+  void break_barrier(ObjectId id, Object& object, const char* why) noexcept;
 
   [[nodiscard]] Object& object(ObjectId id);
   /// Reads a value, its references checked but not yet counted.
   [[nodiscard]] StoredValue read_value(Reader& from);
+  static void skip_value(Reader& from);
   [[nodiscard]] StoredValue make_value(std::span<const std::byte> bytes,
                                        std::vector<ObjectId> references);
   [[nodiscard]] StoredValue add(const StoredValue& value, Reader& from, ReplyWriter& reply);
-  [[nodiscard]] StoredValue apply(const StoredValue& value, Reader& from, ReplyWriter& reply);
-  void sort(ListObject& list, Reader& from);
 
   void keep(const StoredValue& value) noexcept;  // a container now holds it
   void drop(const StoredValue& value) noexcept;  // a container held it
@@ -204,6 +159,12 @@ class Store {
   std::unordered_map<std::uint64_t, ClientReferences*> pins_;
   ObjectId first_dead_ = 0;
   bool burying_ = false;
+  ObjectId first_changed_ = 0;
+  bool settling_ = false;
+  CallerQueue to_run_;
+  CallerQueue answered_;
+  Caller::Timers timers_;
+  Deadline next_deadline_ = Deadline::never();
   ObjectId last_id_ = 0;
   std::uint64_t last_token_ = 0;
   std::size_t connections_ = 0;

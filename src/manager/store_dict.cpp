@@ -1,16 +1,35 @@
 // The steps of a dict. What can throw comes first, the change last.
 #include "manager/store.hpp"
+#include "manager/store_text.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
-namespace {
 
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+DictObject::Entry* DictObject::find(std::string_view key) {
+  const auto at = entries_.find(key);
+  return at == entries_.end() ? nullptr : &at->second;
 }
-std::span<const std::byte> as_span(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
+
+std::pair<DictObject::Entry*, bool> DictObject::insert(std::string_view key) {
+  if (Entry* const there = find(key)) return {there, false};
+  const auto at = entries_.try_emplace(StoredBytes(key)).first;
+  Entry& entry = at->second;
+  entry.key = &at->first;
+  entry.older = newest_;
+  if (newest_ != nullptr) newest_->newer = &entry;
+  newest_ = &entry;
+  return {&entry, true};
 }
+
+StoredValue DictObject::erase(Entry& entry) noexcept {
+  if (entry.older != nullptr) entry.older->newer = entry.newer;
+  (entry.newer != nullptr ? entry.newer->older : newest_) = entry.older;
+  StoredValue value = std::move(entry.value);
+  entries_.erase(entries_.find(*entry.key));
+  return value;
+}
+
+namespace {
 
 /// Erases what it was told of, unless the step goes through.
 class NewEntries {
@@ -43,7 +62,8 @@ class NewEntries {
 
 }  // namespace
 
-void Store::perform_dict(ManagerOp op, DictObject& dict, Reader& from, ReplyWriter& reply) {
+void Store::perform_dict(ManagerOp op, DictObject& dict, Caller& caller, Reader& from,
+                         ReplyWriter& reply) {
   switch (op) {
     case ManagerOp::dict_size:
       from.expect_end();
@@ -131,7 +151,7 @@ void Store::perform_dict(ManagerOp op, DictObject& dict, Reader& from, ReplyWrit
       return replace(entry->value, add(entry->value, from, reply));
     case ManagerOp::dict_apply:
       if (entry == nullptr) return reply.missing();
-      return replace(entry->value, apply(entry->value, from, reply));
+      return prepare_apply(entry->value, caller, from);
     case ManagerOp::dict_compare_exchange: {
       if (entry == nullptr) return reply.missing();
       const bool equal = as_text(from.bytes()) == entry->value.bytes;

@@ -3,18 +3,12 @@
 #include <iterator>
 
 #include "manager/store.hpp"
+#include "manager/store_text.hpp"
 #include "tandem/error.hpp"
 
 namespace tandem::detail {
-namespace {
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-}  // namespace
-
-void Store::perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWriter& reply) {
+void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader& from,
+                         ReplyWriter& reply) {
   const auto erase = [&](ListObject::iterator at) {
     const StoredValue value = std::move(*at);
     list.erase(at);
@@ -34,7 +28,7 @@ void Store::perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWrit
       from.expect_end();
       return std::reverse(list.begin(), list.end());
     case ManagerOp::list_sort:
-      return sort(list, from);
+      return prepare_sort(list, caller, from);
     case ManagerOp::list_extend: {
       if (from.left() == 0) return;
       StoredValue first = read_value(from);
@@ -106,6 +100,12 @@ void Store::perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWrit
       from.expect_end();
       return replace(element, std::move(value));
     }
+    case ManagerOp::list_exchange: {
+      StoredValue value = read_value(from);
+      from.expect_end();
+      reply.value(element);
+      return replace(element, std::move(value));
+    }
     case ManagerOp::list_erase:
     case ManagerOp::list_pop:
       from.expect_end();
@@ -114,7 +114,7 @@ void Store::perform_list(ManagerOp op, ListObject& list, Reader& from, ReplyWrit
     case ManagerOp::list_fetch_add:
       return replace(element, add(element, from, reply));
     case ManagerOp::list_apply:
-      return replace(element, apply(element, from, reply));
+      return prepare_apply(element, caller, from);
     case ManagerOp::list_compare_exchange: {
       const bool equal = as_text(from.bytes()) == element.bytes;
       StoredValue desired = read_value(from);

@@ -199,6 +199,41 @@ TEST_F(ManagerHostileTest, AClientThatDoesNotReadItsReplies) {
   expect_recovery();
 }
 
+TEST_F(ManagerHostileTest, ARequestWhileTheOneBeforeWaits) {
+  const auto channel = connect_channel();
+  detail::Buffer create;
+  protocol::put(create, protocol::PieceHeader{1, 0});
+  protocol::put(
+      create, protocol::RequestHeader{.op = static_cast<std::uint16_t>(detail::ManagerOp::create)});
+  protocol::put(create, detail::ObjectKind::queue);
+  protocol::put(create, std::uint32_t{1});
+  protocol::put(create, std::uint64_t{0});  // no name
+  protocol::put(create, std::uint64_t{0});  // no limit
+  channel->send(message(create.bytes()));
+  std::vector<std::byte> reply(1024);
+  detail::Incoming into;
+  into.storage = reply.data();
+  into.capacity = reply.size();
+  ASSERT_TRUE(channel->recv(into, Deadline::never()));
+  protocol::Reader from(std::span<const std::byte>(reply).subspan(sizeof(protocol::PieceHeader) +
+                                                                  sizeof(protocol::ReplyHeader)));
+  const auto queue = from.raw<std::uint64_t>();
+
+  detail::Buffer get;
+  protocol::put(get, protocol::PieceHeader{2, 0});
+  protocol::put(
+      get, protocol::RequestHeader{.op = static_cast<std::uint16_t>(detail::ManagerOp::queue_get),
+                                   .object = queue});
+  protocol::put(get, std::int64_t{-1});
+  protocol::put(get, std::uint64_t{1});
+  EXPECT_THROW(
+      {
+        for (;;) channel->send(message(get.bytes()));
+      },
+      EndOfFile);
+  expect_recovery();
+}
+
 TEST_F(ManagerHostileTest, NoDescriptorsLeft) {
   if (test::kAsan) GTEST_SKIP() << "UndefinedBehaviorSanitizer looks at memory through a pipe";
   rlimit before{};

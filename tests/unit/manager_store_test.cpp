@@ -10,6 +10,7 @@
 
 #include "support/random.hpp"
 #include "tandem/detail/archive.hpp"
+#include "tandem/detail/call.hpp"
 #include "tandem/detail/exception.hpp"
 #include "tandem/error.hpp"
 
@@ -18,6 +19,7 @@ namespace {
 
 using manager_protocol::PieceHeader;
 using manager_protocol::put;
+using manager_protocol::put_bytes;
 using manager_protocol::Reader;
 using manager_protocol::ReplyHeader;
 using manager_protocol::ReplyStatus;
@@ -37,6 +39,9 @@ class Request {
   explicit Request(ManagerOp op, ObjectId object = 0) {
     put(bytes_, RequestHeader{.op = static_cast<std::uint16_t>(op), .object = object});
   }
+  Request(const Request& other) { bytes_.append(other.bytes_.data(), other.bytes_.size()); }
+  Request& operator=(const Request&) = delete;
+  ~Request() = default;
   template <class Raw>
   Request& raw(Raw number) {
     put(bytes_, number);
@@ -64,9 +69,22 @@ class ManagerStoreTest : public testing::Test {
     return ask(client, request.bytes());
   }
   Answer ask(ClientReferences& client, std::span<const std::byte> request) {
-    Buffer reply;
-    store_.perform(client, request, reply);
-    Reader from(reply.bytes());
+    Caller caller(&client);
+    if (!store_.perform(caller, request)) {
+      run_user_code();
+      EXPECT_EQ(store_.next_answered(), &caller);
+    }
+    return answer_of(caller);
+  }
+  /// As a server's loop does.
+  void run_user_code() {
+    while (Caller* const caller = store_.next_call()) {
+      caller->run();
+      EXPECT_TRUE(store_.finish(*caller));
+    }
+  }
+  static Answer answer_of(const Caller& caller) {
+    Reader from(caller.reply.bytes());
     static_cast<void>(from.raw<PieceHeader>());
     Answer answer;
     answer.status = from.raw<ReplyHeader>().status;
@@ -275,6 +293,242 @@ TEST_F(ManagerStoreTest, GarbageIsAnErrorAndHarmsNothing) {
   store_.forget(hostile);
   EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_size, dict)).found());
   EXPECT_TRUE(ask(client_, Request(ManagerOp::list_size, list)).found());
+}
+
+// --- requests that wait ---
+
+class ManagerStoreWaitTest : public ManagerStoreTest {
+ protected:
+  static constexpr std::int64_t kForEver = -1;
+
+  ObjectId make_queue(std::uint64_t maxsize = 0, ObjectKind kind = ObjectKind::queue) {
+    return ask(client_, Request(ManagerOp::create).raw(kind).raw(1u).text("").raw(maxsize))
+        .reader()
+        .raw<ObjectId>();
+  }
+  ObjectId make_plain(ObjectKind kind) { return make(client_, kind); }
+  static Request get(ObjectId queue, std::int64_t timeout, std::uint64_t at_most = 1) {
+    return Request(ManagerOp::queue_get, queue).raw(timeout).raw(at_most);
+  }
+  static Request put(ObjectId queue, std::int64_t timeout, std::string_view v) {
+    return Request(ManagerOp::queue_put, queue).raw(timeout).value(v);
+  }
+  static Request lock(ObjectId id, std::int64_t timeout, std::uint64_t thread = 1) {
+    return Request(ManagerOp::lock_acquire, id).raw(timeout).raw(thread);
+  }
+  static Request unlock(ObjectId id, std::uint64_t thread = 1) {
+    return Request(ManagerOp::lock_release, id).raw(thread);
+  }
+  static Request wait(ObjectId condition, ObjectId lock, std::int64_t timeout,
+                      std::uint64_t thread = 1) {
+    return Request(ManagerOp::condition_wait, condition).raw(timeout).raw(thread).raw(lock);
+  }
+  bool start(Caller& caller, const Request& request) {
+    return store_.perform(caller, request.bytes());
+  }
+  void expect_answered(Caller& caller) {
+    EXPECT_EQ(store_.next_answered(), &caller);
+    EXPECT_FALSE(caller.busy());
+  }
+  void expect_nobody_answered() { EXPECT_EQ(store_.next_answered(), nullptr); }
+  static std::string item(const Caller& caller) {
+    const Answer answer = answer_of(caller);
+    Reader from = answer.reader();
+    EXPECT_EQ(from.raw<std::uint64_t>(), 1u);
+    return std::string(from.text());
+  }
+  void expire() {
+    while (!store_.next_deadline().passed()) {
+    }
+    store_.expire();
+  }
+
+  Caller first_{&client_};
+  Caller second_{&other_};
+  Caller third_{&other_};
+};
+
+TEST_F(ManagerStoreWaitTest, GettersAreServedInTheirOrder) {
+  const ObjectId queue = make_queue();
+  EXPECT_FALSE(start(first_, get(queue, kForEver)));
+  EXPECT_FALSE(start(second_, get(queue, kForEver)));
+  EXPECT_TRUE(ask(client_, put(queue, kForEver, "a")).found());
+  expect_answered(first_);
+  EXPECT_EQ(item(first_), "a");
+  EXPECT_TRUE(ask(client_, put(queue, kForEver, "b")).found());
+  expect_answered(second_);
+  EXPECT_EQ(item(second_), "b");
+  expect_nobody_answered();
+}
+
+TEST_F(ManagerStoreWaitTest, NothingGoesToOneWhoGaveUp) {
+  const ObjectId queue = make_queue();
+  EXPECT_FALSE(ask(client_, get(queue, 0)).found());
+  EXPECT_TRUE(store_.next_deadline().is_never());
+  EXPECT_FALSE(start(first_, get(queue, 1000)));
+  EXPECT_FALSE(start(second_, get(queue, kForEver)));
+  expire();
+  expect_answered(first_);
+  EXPECT_FALSE(answer_of(first_).found());
+  EXPECT_TRUE(store_.next_deadline().is_never());
+  EXPECT_TRUE(store_.abandon(second_));
+  EXPECT_TRUE(ask(client_, put(queue, kForEver, "a")).found());
+  expect_nobody_answered();
+  EXPECT_TRUE(ask(client_, get(queue, 0)).found());
+}
+
+TEST_F(ManagerStoreWaitTest, PuttersWaitForRoom) {
+  const ObjectId queue = make_queue(1);
+  Request many(ManagerOp::queue_put, queue);
+  many.raw(kForEver).value("a").value("b").value("c");
+  EXPECT_FALSE(start(first_, many));
+  EXPECT_FALSE(ask(client_, put(queue, 0, "d")).found());
+  EXPECT_TRUE(ask(client_, get(queue, 0)).found());
+  expect_nobody_answered();  // "c" is still to come
+  EXPECT_FALSE(start(second_, put(queue, kForEver, "d")));
+  EXPECT_TRUE(ask(client_, get(queue, 0)).found());
+  expect_answered(first_);
+  ASSERT_TRUE(start(third_, get(queue, 0)));
+  EXPECT_EQ(item(third_), "c");
+  expect_answered(second_);
+}
+
+TEST_F(ManagerStoreWaitTest, AParkedRequestKeepsItsObject) {
+  const ObjectId queue = make_queue();
+  EXPECT_FALSE(start(second_, get(queue, kForEver)));
+  release(client_, queue);
+  EXPECT_EQ(store_.object_count(), 1u);
+  EXPECT_TRUE(store_.abandon(second_));
+  EXPECT_EQ(store_.object_count(), 0u);
+}
+
+TEST_F(ManagerStoreWaitTest, AnItemInAQueueKeepsItsObject) {
+  const ObjectId queue = make_queue();
+  const ObjectId list = make_list(client_);
+  Request request(ManagerOp::queue_put, queue);
+  EXPECT_TRUE(ask(client_, request.raw(kForEver).value("l", {list})).found());
+  release(client_, list);
+  EXPECT_EQ(store_.object_count(), 2u);
+  EXPECT_EQ(ask(other_, get(queue, 0)).granted, std::vector<ObjectId>{list});
+  store_.forget(other_);
+  EXPECT_EQ(store_.object_count(), 1u);
+}
+
+TEST_F(ManagerStoreWaitTest, AClientThatEndsIsReportedToOneWhoJoins) {
+  const ObjectId queue = make_queue(0, ObjectKind::joinable_queue);
+  EXPECT_TRUE(ask(client_, put(queue, 0, "a")).found());
+  EXPECT_TRUE(ask(other_, get(queue, 0)).found());
+  Request join(ManagerOp::queue_join, queue);
+  join.raw(kForEver);
+  EXPECT_FALSE(start(first_, join));
+  store_.forget(other_);
+  expect_answered(first_);
+  EXPECT_THROW(rethrow(answer_of(first_)), OwnerDied);
+  EXPECT_TRUE(ask(client_, join).found());
+  EXPECT_THROW(rethrow(ask(client_, Request(ManagerOp::queue_task_done, queue))), Error);
+}
+
+TEST_F(ManagerStoreWaitTest, ALockWhoseOwnerEndedIsToBeRecovered) {
+  const ObjectId id = make_plain(ObjectKind::lock);
+  EXPECT_TRUE(ask(other_, lock(id, kForEver)).found());
+  EXPECT_FALSE(ask(client_, lock(id, 0)).found());
+  EXPECT_THROW(rethrow(ask(client_, unlock(id))), SystemError);
+  EXPECT_FALSE(start(first_, lock(id, kForEver)));
+  store_.forget(other_);
+  expect_answered(first_);
+  EXPECT_THROW(rethrow(answer_of(first_)), OwnerDied);
+  EXPECT_THROW(rethrow(ask(client_, lock(id, 0))), OwnerDied);
+  const Request recover = Request(ManagerOp::lock_recover, id).raw(std::uint64_t{1});
+  EXPECT_TRUE(ask(client_, recover).found());
+  EXPECT_FALSE(ask(client_, recover).found());
+  EXPECT_TRUE(ask(client_, unlock(id)).found());
+}
+
+TEST_F(ManagerStoreWaitTest, AnAbandonedNotificationGoesToAnother) {
+  const ObjectId id = make_plain(ObjectKind::lock);
+  const ObjectId condition = make_plain(ObjectKind::condition);
+  EXPECT_TRUE(ask(client_, lock(id, 0)).found());
+  EXPECT_FALSE(start(first_, wait(condition, id, kForEver)));
+  EXPECT_TRUE(ask(other_, lock(id, 0, 2)).found());
+  EXPECT_FALSE(start(second_, wait(condition, id, kForEver, 2)));
+  EXPECT_TRUE(ask(other_, lock(id, 0, 3)).found());
+  const Request notify = Request(ManagerOp::condition_notify, condition).raw(std::uint64_t{1});
+  EXPECT_TRUE(ask(other_, notify).found());
+  EXPECT_TRUE(store_.abandon(first_));
+  expect_nobody_answered();
+  EXPECT_TRUE(ask(other_, unlock(id, 3)).found());
+  expect_answered(second_);
+  EXPECT_TRUE(answer_of(second_).found());
+  EXPECT_TRUE(ask(other_, unlock(id, 2)).found());
+}
+
+TEST_F(ManagerStoreWaitTest, AWaitThatTimesOutHasTheLock) {
+  const ObjectId id = make_plain(ObjectKind::lock);
+  const ObjectId condition = make_plain(ObjectKind::condition);
+  EXPECT_TRUE(ask(client_, lock(id, 0)).found());
+  EXPECT_FALSE(ask(client_, wait(condition, id, 0)).found());
+  EXPECT_FALSE(start(first_, wait(condition, id, 1000)));
+  EXPECT_TRUE(ask(other_, lock(id, 0)).found());
+  expire();
+  expect_nobody_answered();
+  EXPECT_TRUE(ask(other_, unlock(id)).found());
+  expect_answered(first_);
+  EXPECT_FALSE(answer_of(first_).found());
+  EXPECT_TRUE(ask(client_, unlock(id)).found());
+}
+
+TEST_F(ManagerStoreWaitTest, ABarrierBreaksWithAParty) {
+  const Answer made = ask(
+      client_,
+      Request(ManagerOp::create).raw(ObjectKind::barrier).raw(1u).text("").raw(std::uint64_t{2}));
+  const ObjectId barrier = made.reader().raw<ObjectId>();
+  const Request come = Request(ManagerOp::barrier_wait, barrier).raw(kForEver);
+  EXPECT_FALSE(start(first_, come));
+  EXPECT_TRUE(start(second_, come));
+  expect_answered(first_);
+  EXPECT_EQ(answer_of(first_).reader().raw<std::uint64_t>(), 0u);
+  EXPECT_EQ(answer_of(second_).reader().raw<std::uint64_t>(), 1u);
+  EXPECT_FALSE(start(first_, come));
+  EXPECT_TRUE(store_.abandon(first_));
+  EXPECT_THROW(rethrow(ask(client_, come)), BrokenBarrier);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::barrier_reset, barrier)).found());
+  EXPECT_THROW(
+      rethrow(ask(client_, Request(ManagerOp::barrier_wait, barrier).raw(std::int64_t{0}))),
+      BrokenBarrier);
+}
+
+// --- user code ---
+
+void turn_round(Decoder&, const std::vector<std::span<const std::byte>>& values,
+                std::vector<std::uint32_t>& order) {
+  for (std::size_t i = values.size(); i > 0; --i)
+    order.push_back(static_cast<std::uint32_t>(i - 1));
+}
+
+TEST_F(ManagerStoreWaitTest, RequestsWaitForABusyObject) {
+  const ObjectId list = make_list(client_);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::list_extend, list).value("a").value("b")).found());
+  const Request sort =
+      Request(ManagerOp::list_sort, list).raw(thunk_key<SortThunk, turn_round>()).text("");
+  const Request read = Request(ManagerOp::list_get, list).raw(std::uint64_t{0});
+  EXPECT_FALSE(start(first_, sort));
+  EXPECT_EQ(store_.next_call(), &first_);
+  EXPECT_EQ(store_.next_call(), nullptr);
+  EXPECT_FALSE(start(second_, read));
+  const Request size = Request(ManagerOp::list_size, list);
+  Buffer inner;
+  put_bytes(inner, size.bytes());
+  Request batch(ManagerOp::batch);
+  for (const std::byte b : inner.bytes()) batch.raw(b);
+  EXPECT_FALSE(start(third_, batch));
+  EXPECT_FALSE(store_.abandon(first_));  // its code runs: it has to stay
+  first_.run();
+  EXPECT_FALSE(store_.finish(first_));
+  expect_answered(second_);
+  EXPECT_EQ(answer_of(second_).reader().text(), "b");
+  expect_answered(third_);
+  EXPECT_TRUE(answer_of(third_).found());
+  expect_nobody_answered();
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "tandem/detail/archive.hpp"
 #include "tandem/detail/buffer.hpp"
 #include "tandem/detail/codec.hpp"
+#include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/manager_protocol.hpp"
 
@@ -77,6 +78,14 @@ class TANDEM_EXPORT ManagerReply {
     from.expect_end();
     return result;
   }
+  /// A value that `read(Decoder&)` reads.
+  template <class Read>
+  [[nodiscard]] auto value_by(Read read) {
+    Decoder from(take_value(), Route::manager);
+    auto result = read(from);
+    from.expect_end();
+    return result;
+  }
   /// Several values, counted.
   template <class T>
   [[nodiscard]] std::vector<T> values() {
@@ -116,6 +125,7 @@ class TANDEM_EXPORT ManagerRequest {
   ManagerRequest(const ManagerObject& object, ManagerOp op, std::string_view call);
   /// To the manager itself.
   ManagerRequest(std::shared_ptr<ManagerClient> client, ManagerOp op, std::string_view call);
+  ManagerRequest(ManagerRequest&&) = default;
   ManagerRequest(const ManagerRequest&) = delete;
   ManagerRequest& operator=(const ManagerRequest&) = delete;
 
@@ -145,6 +155,20 @@ class TANDEM_EXPORT ManagerRequest {
     end_references();
     return *this;
   }
+
+  /// A value that `write(Encoder&)` writes.
+  template <class Write>
+  ManagerRequest& value_by(Write write) {
+    bytes(write);
+    end_references();
+    return *this;
+  }
+  /// How long the step may wait in the server, from its arrival on.
+  ManagerRequest& timeout(Deadline deadline) {
+    return raw(deadline.is_never() ? std::int64_t{-1} : std::int64_t{deadline.left().count()});
+  }
+  /// Names another object of the same manager. \throws Error when it is of another
+  ManagerRequest& id_of(const ManagerObject& other);
 
   /// Sends it and waits for the reply.
   /// \throws EndOfFile when the server is gone; what the step threw, with its type

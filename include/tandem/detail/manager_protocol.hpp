@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -12,8 +13,26 @@ namespace tandem::detail {
 
 class Decoder;
 class Encoder;
+struct FunctionPlace;
 
-enum class ObjectKind : std::uint8_t { dict = 1, list = 2 };
+/// Values never change their meaning, as those below.
+enum class ObjectKind : std::uint8_t {
+  dict = 1,
+  list = 2,
+  value = 3,       // a list of one element
+  array = 4,       // a list whose length never changes
+  namespace_ = 5,  // a dict whose values begin with the fingerprint of their type
+  queue = 6,
+  joinable_queue = 7,
+  lock = 8,
+  rlock = 9,
+  semaphore = 10,
+  bounded_semaphore = 11,
+  condition = 12,
+  event = 13,
+  barrier = 14,
+  object = 15,
+};
 
 /// Values never change their meaning: clients of another build speak them too.
 enum class ManagerOp : std::uint16_t {
@@ -21,10 +40,11 @@ enum class ManagerOp : std::uint16_t {
   create = 1,
   attach = 2,
   pin = 3,
-  release = 4,  // the only one without a reply
+  release = 4,  // this and introduce have no reply
   shutdown = 5,
   statistics = 6,
   batch = 7,
+  introduce = 8,
 
   dict_get = 32,
   dict_set = 33,
@@ -61,6 +81,37 @@ enum class ManagerOp : std::uint16_t {
   list_fetch_add = 79,
   list_compare_exchange = 80,
   list_size = 81,
+  list_exchange = 82,
+
+  queue_put = 96,
+  queue_get = 97,
+  queue_state = 98,
+  queue_shutdown = 99,
+  queue_task_done = 100,
+  queue_join = 101,
+
+  lock_acquire = 112,
+  lock_release = 113,
+  lock_recover = 114,
+
+  semaphore_acquire = 120,
+  semaphore_release = 121,
+  semaphore_value = 122,
+
+  event_set = 128,
+  event_clear = 129,
+  event_is_set = 130,
+  event_wait = 131,
+
+  condition_wait = 136,
+  condition_notify = 137,
+
+  barrier_wait = 144,
+  barrier_abort = 145,
+  barrier_reset = 146,
+  barrier_state = 147,
+
+  object_call = 152,
 };
 
 /// How the server adds to a number it only knows as bytes.
@@ -89,5 +140,20 @@ using ApplyThunk = void(Decoder& call, std::span<const std::byte> value, Encoder
 /// the values in ascending order.
 using SortThunk = void(Decoder& call, const std::vector<std::span<const std::byte>>& values,
                        std::vector<std::uint32_t>& order);
+
+/// An instance of a class of the program, in the server.
+class HeldObject {
+ public:
+  HeldObject() = default;
+  HeldObject(const HeldObject&) = delete;
+  HeldObject& operator=(const HeldObject&) = delete;
+  virtual ~HeldObject() = default;
+
+  /// Runs in the server: decodes arguments, calls, encodes what the method returned. \throws
+  /// DecodeError unless `method` is the thunk of one of its class
+  virtual void call(FunctionPlace method, Decoder& arguments, Encoder& result) = 0;
+};
+/// Runs in the server: decodes the constructor's arguments and makes one.
+using MakeThunk = std::unique_ptr<HeldObject>(Decoder& arguments);
 
 }  // namespace tandem::detail
