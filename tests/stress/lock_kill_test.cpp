@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 
 #include "stress/crew.hpp"
 #include "support/start_methods.hpp"
@@ -48,6 +49,7 @@ void take_turns(L lock, SharedMemory memory, std::size_t place) {
     if (pair.first != pair.second) std::exit(kTornUnseen);
     pair.first = pair.first + 1;
     if constexpr (std::same_as<L, RLock>) const std::scoped_lock inner(lock);
+    std::this_thread::yield();  // where a death is seen
     pair.second = pair.second + 1;
     lock.unlock();
     pair.done[place].fetch_add(1, std::memory_order_relaxed);
