@@ -37,7 +37,9 @@ concept ConditionLock = std::same_as<L, Lock> || std::same_as<L, RLock>;
 /// Waiters that are killed harm nobody: a notification one of them had been given is taken by
 /// another within 50 ms. When the lock's holder dies all who wait throw `OwnerDied` within that
 /// time, until one has recovered the lock; the unique_lock then owns nothing, and after
-/// `lock.recover()` is made anew with std::adopt_lock.
+/// `lock.recover()` is made anew with std::adopt_lock. Who recovers calls `notify_all`: the dead one
+/// may have been notified of what it did not come to do, and others who looked too late for its
+/// death wait on.
 class TANDEM_EXPORT Condition {
  public:
   using TandemHandle = void;

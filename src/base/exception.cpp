@@ -22,7 +22,9 @@
 #include <typeinfo>
 #include <utility>
 #include <variant>
+#include <vector>
 
+#include "base/lazy.hpp"
 #include "base/text.hpp"
 #include "tandem/sendable.hpp"
 
@@ -36,7 +38,7 @@ struct Entry {
   const std::type_info* type;
   const std::type_info* remote_type;  // of Remote<E>; null where there is none
   ExceptionCodec codec;
-  const Entry* next;
+  const Entry* next = nullptr;
 };
 
 constinit std::atomic<const Entry*> first_entry{nullptr};
@@ -47,20 +49,30 @@ template <class E>
           [](Decoder&, ExceptionText text) { return keep_remote(E(), std::move(text)); }};
 }
 
-template <class E>
-void add(ExceptionCodec codec) {
-  add_exception_codec(typeid(E), remote_type<E>(), codec);
-}
+/// Those that need no registration by users.
+class Known {
+ public:
+  Known();
+  [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 
-template <class... E>
-void add_by_text() {
-  (add<E>(codec_by_text<E>()), ...);
-}
+ private:
+  template <class E>
+  void add(ExceptionCodec codec) {
+    entries_.push_back({&typeid(E), remote_type<E>(), codec});
+  }
+  template <class... E>
+  void add_by_text() {
+    (add<E>(codec_by_text<E>()), ...);
+  }
+  template <class... E>
+  void add_without_text() {
+    (add<E>(codec_without_text<E>()), ...);
+  }
 
-template <class... E>
-void add_without_text() {
-  (add<E>(codec_without_text<E>()), ...);
-}
+  std::vector<Entry> entries_;
+};
+
+constinit base::Lazy<Known> known_types;
 
 /// An error code crosses as its category's name; a category that this process does not know fails.
 void save_code(Encoder& to, const std::error_code& code) {
@@ -152,8 +164,7 @@ template <class E, class Make>
           }};
 }
 
-/// What needs no registration by users.
-void add_known() {
+Known::Known() {
   add_by_text<std::logic_error, std::domain_error, std::invalid_argument, std::length_error,
               std::out_of_range, std::runtime_error, std::range_error, std::overflow_error,
               std::underflow_error>();
@@ -185,26 +196,27 @@ void add_known() {
   add<WorkerDied>(codec_of_worker_died());
 }
 
-[[nodiscard]] const Entry* entries() {
-  static const bool added = (add_known(), true);
-  static_cast<void>(added);
-  return first_entry.load(std::memory_order_acquire);
+/// The first that `is_it` says yes to; the user's before those that are known.
+template <class Predicate>
+[[nodiscard]] const Entry* find(Predicate is_it) {
+  const Entry* entry = first_entry.load(std::memory_order_acquire);
+  for (; entry != nullptr; entry = entry->next) {
+    if (is_it(*entry)) return entry;
+  }
+  for (const Entry& one : known_types->entries()) {
+    if (is_it(one)) return &one;
+  }
+  return nullptr;
 }
 
 [[nodiscard]] const Entry* find_type(const std::type_info& type) {
-  for (const Entry* entry = entries(); entry != nullptr; entry = entry->next) {
-    if (*entry->type == type || (entry->remote_type != nullptr && *entry->remote_type == type)) {
-      return entry;
-    }
-  }
-  return nullptr;
+  return find([&](const Entry& entry) {
+    return *entry.type == type || (entry.remote_type != nullptr && *entry.remote_type == type);
+  });
 }
 
 [[nodiscard]] const Entry* find_name(std::string_view name) {
-  for (const Entry* entry = entries(); entry != nullptr; entry = entry->next) {
-    if (name == entry->type->name()) return entry;
-  }
-  return nullptr;
+  return find([&](const Entry& entry) { return name == entry.type->name(); });
 }
 
 [[nodiscard]] std::string demangle(const char* name) {

@@ -3,17 +3,23 @@
 #include <atomic>
 #include <utility>
 
+#include "base/lazy.hpp"
+
 namespace tandem::base {
 namespace {
 
+struct FirstName {
+  std::string text = "MainProcess";
+};
+
 constinit std::atomic<const std::string*> current{nullptr};
+constinit Lazy<FirstName> first;
 
 }  // namespace
 
 const std::string& process_name() {
   if (const auto* name = current.load(std::memory_order_acquire)) return *name;
-  static const auto& first = *new std::string("MainProcess");
-  return first;
+  return first->text;
 }
 
 void set_process_name(std::string name) {

@@ -7,6 +7,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "base/lazy.hpp"
 #include "base/text.hpp"
 #include "manager/protocol.hpp"
 #include "os/check.hpp"
@@ -43,17 +44,14 @@ struct Clients {
   std::map<std::string, ManagerClient::Door, std::less<>> doors;
   std::atomic<pid_t> server_process{0};
 };
-Clients& clients() {
-  static Clients& all = *new Clients;
-  return all;
-}
+constinit base::Lazy<Clients> clients;
 
 // Children that do not inherit memory get the doors, keys included, as an inherited state.
 [[maybe_unused]] const bool doors_inherited =
     (register_inherited_state(
          kInheritedManagerKeys,
          [](Encoder& to) {
-           Clients& all = clients();
+           Clients& all = *clients;
            const std::lock_guard lock(all.mutex);
            to.write_size(all.doors.size());
            for (const auto& [name, door] : all.doors) {
@@ -63,7 +61,7 @@ Clients& clients() {
            }
          },
          [](Decoder& from) {
-           Clients& all = clients();
+           Clients& all = *clients;
            const std::lock_guard lock(all.mutex);
            for (std::size_t left = from.read_size(1); left != 0; --left) {
              auto name = decode<std::string>(from);
@@ -170,7 +168,7 @@ class PieceReceiver {
 
 std::shared_ptr<ManagerClient> ManagerClient::to(const std::string& address, int server_pid) {
   std::vector<std::shared_ptr<ManagerClient>> unused;  // destroyed after the lock
-  Clients& all = clients();
+  Clients& all = *clients;
   const std::lock_guard lock(all.mutex);
   if (const auto at = all.by_address.find(address); at != all.by_address.end()) return at->second;
   // A connection outlives the last proxy, since the next one may come at once; but not for ever.
@@ -194,7 +192,7 @@ std::shared_ptr<ManagerClient> ManagerClient::join(const Address& address, const
   const manager_protocol::Identity identity = enter(address, key, channel);
   const std::string name(identity.name.data(), identity.name.size());
   if (address.is_tcp()) {
-    Clients& all = clients();
+    Clients& all = *clients;
     const std::lock_guard lock(all.mutex);
     all.doors.insert_or_assign(name, Door{address, key});
   }
@@ -202,7 +200,7 @@ std::shared_ptr<ManagerClient> ManagerClient::join(const Address& address, const
 }
 
 void ManagerClient::become_server() {
-  Clients& all = clients();
+  Clients& all = *clients;
   const std::lock_guard lock(all.mutex);
   all.server_process = os::process_id();
   // What a fork brought along holds references at other servers for proxies that nobody here will
@@ -211,14 +209,14 @@ void ManagerClient::become_server() {
 }
 
 bool ManagerClient::inside_server() {
-  const pid_t server = clients().server_process.load(std::memory_order_relaxed);
+  const pid_t server = clients->server_process.load(std::memory_order_relaxed);
   return server != 0 && server == os::process_id();
 }
 
 // Around a fork all tables are locked, so the child finds them whole.
 struct ManagerClient::ForkHandlers {
   static void prepare() {
-    Clients& all = clients();
+    Clients& all = *clients;
     all.mutex.lock();
     for (const auto& [address, client] : all.by_address) {
       client->table_mutex_.lock();
@@ -239,7 +237,7 @@ struct ManagerClient::ForkHandlers {
     }
   }
   static void parent() {
-    Clients& all = clients();
+    Clients& all = *clients;
     for (const auto& [address, client] : all.by_address) {
       client->fork_socket_.reset();
       client->table_mutex_.unlock();
@@ -247,7 +245,7 @@ struct ManagerClient::ForkHandlers {
     all.mutex.unlock();
   }
   static void child() {
-    Clients& all = clients();
+    Clients& all = *clients;
     for (const auto& [address, client] : all.by_address) {
       ManagerClient& c = *client;
       for (Link* const link : c.links_) link->channel->abandon();
@@ -265,15 +263,25 @@ struct ManagerClient::ForkHandlers {
     }
     all.mutex.unlock();
   }
+  // When the library is loaded, before there is a second thread that could fork.
+  static inline const bool registered =
+      (os::at_fork(&ForkHandlers::prepare, &ForkHandlers::parent, &ForkHandlers::child), true);
 };
 
 ManagerClient::ManagerClient(std::string address, int server_pid, std::optional<Door> door)
+<<<<<<< HEAD
     : address_(std::move(address)), server_pid_(server_pid), door_(std::move(door)) {
   [[maybe_unused]] static const bool registered = [] {
     os::at_fork(ForkHandlers::prepare, ForkHandlers::parent, ForkHandlers::child);
     return true;
   }();
 }
+=======
+    : address_(std::move(address)),
+      server_pid_(server_pid),
+      door_(std::move(door)),
+      link_(new Link) {}
+>>>>>>> sync
 
 ManagerClient::~ManagerClient() {
   for (Link* const link : links_) delete link;
@@ -478,7 +486,7 @@ bool ManagerClient::ask_to_end(Deadline deadline) const noexcept {
 void ManagerClient::disconnect(const char* reason) noexcept {
   std::shared_ptr<ManagerClient> registered;
   {
-    Clients& all = clients();
+    Clients& all = *clients;
     const std::lock_guard lock(all.mutex);
     if (const auto at = all.by_address.find(address_); at != all.by_address.end()) {
       registered = std::move(at->second);

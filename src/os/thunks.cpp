@@ -1,9 +1,11 @@
 #include <elf.h>
 #include <link.h>
+#include <pthread.h>
 
 #include <array>
 #include <atomic>
 #include <cstring>
+#include <mutex>
 #include <string_view>
 #include <vector>
 
@@ -113,14 +115,29 @@ int read_counts(dl_phdr_info* info, std::size_t, void* to) {
   return 1;  // they are the same in every entry
 }
 
+// The loader's own lock is held within dl_iterate_phdr, and what another thread held stays locked in
+// a forked child. So a fork waits until none is in there on our behalf. Registered before the others
+// of the library: what they do before a fork may need this.
+constinit std::mutex loader_mutex;
+
+[[gnu::constructor(101)]] void keep_forks_out_of_the_loader() noexcept {
+  const auto unlock = [] { loader_mutex.unlock(); };
+  ::pthread_atfork([] { loader_mutex.lock(); }, unlock, unlock);
+}
+
+void ask_loader(int (*callback)(dl_phdr_info*, std::size_t, void*), void* to) {
+  const std::lock_guard lock(loader_mutex);
+  dl_iterate_phdr(callback, to);
+}
+
 [[nodiscard]] const std::vector<Module>& modules() {
   Modules now{};
-  dl_iterate_phdr(read_counts, &now);
+  ask_loader(read_counts, &now);
   const Modules* known = newest_modules.load(std::memory_order_acquire);
   if (known != nullptr && known->loaded == now.loaded && known->unloaded == now.unloaded) {
     return known->list;
   }
-  dl_iterate_phdr(add_module, &now.list);
+  ask_loader(add_module, &now.list);
   auto* made = new Modules(std::move(now));
   made->older = known;
   // Another thread may have been faster; then both are right, and each keeps the other alive.
@@ -156,6 +173,7 @@ AnyFunction function_at(FunctionPlace place) {
 struct ListedThunk {
   std::atomic<AnyFunction> function{nullptr};
   std::uint64_t signature = 0;
+  std::atomic<const FunctionPlace*> place{nullptr};  // once somebody has asked
   ListedThunk* next = nullptr;
 };
 
@@ -190,7 +208,15 @@ ThunkEntry::~ThunkEntry() {
   unlisted.fetch_add(1, std::memory_order_acq_rel);
 }
 
-FunctionPlace ThunkEntry::place() const { return place_of(function_); }
+FunctionPlace ThunkEntry::place() const {
+  if (listed_ == nullptr) return place_of(function_);  // not initialised yet
+  const FunctionPlace* known = listed_->place.load(std::memory_order_acquire);
+  if (known != nullptr) return *known;
+  const auto* const made = new FunctionPlace(place_of(function_));
+  if (listed_->place.compare_exchange_strong(known, made, std::memory_order_acq_rel)) return *made;
+  delete made;
+  return *known;
+}
 
 AnyFunction find_thunk(FunctionPlace place, std::uint64_t signature) {
   thread_local std::array<CachedThunk, 16> cache;

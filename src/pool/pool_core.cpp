@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/lazy.hpp"
 #include "base/text.hpp"
 #include "os/event_fd.hpp"
 #include "os/exec.hpp"
@@ -23,16 +24,21 @@ struct Registry {
   std::mutex mutex;
   std::vector<std::weak_ptr<Dispatcher>> pools;
 };
-Registry& registry() {
-  static auto& instance = *new Registry;
-  return instance;
-}
+constinit base::Lazy<Registry> registry;
+constinit std::atomic<bool> end_is_known{false};
+
+// A forked child may make pools of its own. Registered when the library is loaded, before there is a
+// second thread that could fork.
+[[maybe_unused]] const bool fork_safe =
+    (os::at_fork([] { registry->mutex.lock(); }, [] { registry->mutex.unlock(); },
+                 [] { registry->mutex.unlock(); }),
+     true);
 
 void end_pools() {
   std::vector<std::weak_ptr<Dispatcher>> pools;
   {
-    const std::lock_guard lock(registry().mutex);
-    pools = registry().pools;
+    const std::lock_guard lock(registry->mutex);
+    pools = registry->pools;
   }
   for (const auto& pool : pools) {
     if (const auto alive = pool.lock()) alive->end_with_process();
@@ -50,25 +56,20 @@ struct MainThreadEnd {
   }
 };
 
-bool hook_into_process() {
-  at_process_end(&end_pools);
-  // A forked child may make pools of its own.
-  os::at_fork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
-              [] { registry().mutex.unlock(); });
-  return true;
-}
-
 }  // namespace
 
 std::shared_ptr<PoolCore> PoolCore::start(const PoolOptions& options) {
-  static const bool hooked = hook_into_process();
-  static_cast<void>(hooked);
+  // Twice does no harm; waiting for another thread would, in a child forked meanwhile.
+  if (!end_is_known.load(std::memory_order_acquire)) {
+    at_process_end(&end_pools);
+    end_is_known.store(true, std::memory_order_release);
+  }
   thread_local const MainThreadEnd at_end;
   static_cast<void>(&at_end);
   auto core = std::make_shared<Dispatcher>(options);
   core->start_workers();
-  const std::lock_guard lock(registry().mutex);
-  auto& pools = registry().pools;
+  const std::lock_guard lock(registry->mutex);
+  auto& pools = registry->pools;
   std::erase_if(pools, [](const auto& pool) { return pool.expired(); });
   pools.push_back(core);
   return core;

@@ -26,21 +26,17 @@ struct Children::State {
   }
 };
 
-Children::State& Children::state() {
-  // Read at the end of the process too: never destroyed.
-  static State& it = *new State;
-  return it;
-}
+constinit base::Lazy<Children::State> Children::state;
 
 void Children::make_fork_safe() {
-  os::at_fork([] { state().mutex.lock(); }, [] { state().mutex.unlock(); },
+  os::at_fork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
               [] {
-                for (auto& child : state().running) {
+                for (auto& child : state->running) {
                   child->pidfd_.reset();
                   child->report_.reset();
                 }
-                state().running.clear();
-                state().mutex.unlock();
+                state->running.clear();
+                state->mutex.unlock();
               });
 }
 
@@ -55,7 +51,7 @@ Child::Child(std::string name, bool daemon)
 bool Child::ended() {
   if (!report_) return status().has_value();
   if (!os::has_ended(pidfd_)) return false;
-  Children::State& all = Children::state();
+  Children::State& all = *Children::state;
   const std::lock_guard lock(all.mutex);
   all.forget(*this);
   return true;
@@ -67,7 +63,7 @@ std::optional<int> Child::status() {
     // Not under the lock, which every fork takes.
     static_cast<void>(os::wait_readable(report_.get(), Deadline::never()));
   }
-  Children::State& all = Children::state();
+  Children::State& all = *Children::state;
   const std::lock_guard lock(all.mutex);
   if (!status_) {
     status_ = report_ ? reported_status() : os::reap(pidfd_);
@@ -96,18 +92,18 @@ void Children::add(Node node, os::ChildProcess process, Fd report) noexcept {
   child.pid_ = process.pid;
   child.pidfd_ = std::move(process.pidfd);
   child.report_ = std::move(report);
-  const std::lock_guard lock(state().mutex);
-  state().running.splice(state().running.end(), node);
+  const std::lock_guard lock(state->mutex);
+  state->running.splice(state->running.end(), node);
 }
 
 std::vector<std::shared_ptr<Child>> Children::running() {
-  const std::lock_guard lock(state().mutex);
-  state().running.remove_if([](const auto& child) {
+  const std::lock_guard lock(state->mutex);
+  state->running.remove_if([](const auto& child) {
     if (child->report_) return os::has_ended(child->pidfd_);
     child->status_ = os::reap(child->pidfd_);
     return child->status_.has_value();
   });
-  return {state().running.begin(), state().running.end()};
+  return {state->running.begin(), state->running.end()};
 }
 
 }  // namespace tandem::detail

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lazy.hpp"
 #include "os/exec.hpp"
 
 namespace tandem::detail {
@@ -57,7 +58,7 @@ class Children {
  private:
   friend class Child;
   struct State;
-  static State& state();
+  static base::Lazy<State> state;
 };
 
 }  // namespace tandem::detail

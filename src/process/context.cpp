@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/lazy.hpp"
 #include "base/process_name.hpp"
 #include "os/exec.hpp"
 
@@ -18,37 +19,27 @@ struct Hooks {
   std::vector<void (*)()> process_end;
 };
 
-// Used in static initialisers of any order and after the end of main: never destroyed.
-Hooks& hooks() {
-  static Hooks& all = *new Hooks;
-  return all;
-}
-
 struct Self {
-  Identity identity;
+  Identity identity = {.name = "MainProcess"};
   std::atomic<unsigned> children_made{0};
   std::string program = {};
   std::atomic<bool> initialised{false};
 };
 
-Self& self() {
-  static Self& it = *new Self{.identity = {.name = "MainProcess"}};
-  return it;
-}
-
-std::shared_mutex& gate() {
-  static auto& it = *new std::shared_mutex;
-  return it;
-}
+// Used in static initialisers of any order and after the end of main.
+constinit base::Lazy<Hooks> hooks;
+constinit base::Lazy<Self> self;
+constinit base::Lazy<std::shared_mutex> gate;
+constinit std::atomic<bool> hooks_run_at_exit{false};
 
 // While the library is loaded, before there is a second thread that could fork. The gate is made
 // anew in the child: who held it there, for starts of their own, are threads that the child does
 // not have.
 [[maybe_unused]] const bool fork_safe = [] {
-  os::at_fork([] { hooks().mutex.lock(); }, [] { hooks().mutex.unlock(); },
+  os::at_fork([] { hooks->mutex.lock(); }, [] { hooks->mutex.unlock(); },
               [] {
-                hooks().mutex.unlock();
-                new (&gate()) std::shared_mutex;
+                hooks->mutex.unlock();
+                new (&*gate) std::shared_mutex;
               });
   return true;
 }();
@@ -57,35 +48,37 @@ std::shared_mutex& gate() {
 
 const std::string& process_name() { return base::process_name(); }
 
-const Identity& identity() { return self().identity; }
+const Identity& identity() { return self->identity; }
 
 void become(Identity identity) {
   base::set_process_name(identity.name);
-  self().identity = std::move(identity);
-  self().children_made.store(0, std::memory_order_relaxed);
+  self->identity = std::move(identity);
+  self->children_made.store(0, std::memory_order_relaxed);
 }
 
 std::string next_child_path() {
-  const unsigned number = self().children_made.fetch_add(1, std::memory_order_relaxed) + 1;
-  const std::string& path = self().identity.path;
+  const unsigned number = self->children_made.fetch_add(1, std::memory_order_relaxed) + 1;
+  const std::string& path = self->identity.path;
   return path.empty() ? std::to_string(number) : path + ":" + std::to_string(number);
 }
 
 void set_initialised(const char* program) {
-  self().program = program;
-  self().initialised.store(true, std::memory_order_release);
+  self->program = program;
+  self->initialised.store(true, std::memory_order_release);
 }
 
 const char* initialised_program() {
-  return self().initialised.load(std::memory_order_acquire) ? self().program.c_str() : nullptr;
+  return self->initialised.load(std::memory_order_acquire) ? self->program.c_str() : nullptr;
 }
 
 void at_process_end(void (*hook)()) {
-  Hooks& all = hooks();
-  static std::once_flag registered;
-  std::call_once(registered, run_hooks_at_exit);
-  const std::lock_guard lock(all.mutex);
-  all.process_end.push_back(hook);
+  // Twice does no harm; waiting for another thread would, in a child forked meanwhile.
+  if (!hooks_run_at_exit.load(std::memory_order_acquire)) {
+    run_hooks_at_exit();
+    hooks_run_at_exit.store(true, std::memory_order_release);
+  }
+  const std::lock_guard lock(hooks->mutex);
+  hooks->process_end.push_back(hook);
 }
 
 void run_hooks_at_exit() {
@@ -93,7 +86,7 @@ void run_hooks_at_exit() {
 }
 
 void run_process_end_hooks() {
-  Hooks& all = hooks();
+  Hooks& all = *hooks;
   for (;;) {
     void (*hook)() = nullptr;
     {
@@ -106,6 +99,6 @@ void run_process_end_hooks() {
   }
 }
 
-std::shared_mutex& start_gate() { return gate(); }
+std::shared_mutex& start_gate() { return *gate; }
 
 }  // namespace tandem::detail

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/lazy.hpp"
 #include "os/exec.hpp"
 #include "tandem/detail/archive.hpp"
 #include "tandem/detail/log.hpp"
@@ -19,14 +20,11 @@ struct Registry {
   std::map<std::uint32_t, std::pair<SaveState, LoadState>> by_id;
 };
 
-Registry& registry() {
-  static Registry& it = *new Registry;
-  return it;
-}
+constinit base::Lazy<Registry> registry;
 
 [[maybe_unused]] const bool fork_safe = [] {
-  os::at_fork([] { registry().mutex.lock(); }, [] { registry().mutex.unlock(); },
-              [] { registry().mutex.unlock(); });
+  os::at_fork([] { registry->mutex.lock(); }, [] { registry->mutex.unlock(); },
+              [] { registry->mutex.unlock(); });
   return true;
 }();
 
@@ -47,8 +45,8 @@ void load_log_level(Decoder& from) {
 }  // namespace
 
 void register_inherited_state(std::uint32_t id, SaveState save, LoadState load) {
-  const std::lock_guard lock(registry().mutex);
-  registry().by_id[id] = {save, load};
+  const std::lock_guard lock(registry->mutex);
+  registry->by_id[id] = {save, load};
 }
 
 // Each layer's state is {id, size, bytes}, so that what this program does not know can be passed
@@ -56,8 +54,8 @@ void register_inherited_state(std::uint32_t id, SaveState save, LoadState load) 
 void save_inherited_state(Encoder& to) {
   decltype(Registry::by_id) all;
   {
-    const std::lock_guard lock(registry().mutex);
-    all = registry().by_id;
+    const std::lock_guard lock(registry->mutex);
+    all = registry->by_id;
   }
   to.write_raw(static_cast<std::uint32_t>(all.size()));
   for (const auto& [id, functions] : all) {
@@ -77,9 +75,9 @@ void load_inherited_state(Decoder& from) {
     const auto size = from.read_raw<std::uint64_t>();
     LoadState load = nullptr;
     {
-      const std::lock_guard lock(registry().mutex);
-      const auto known = registry().by_id.find(id);
-      if (known != registry().by_id.end()) load = known->second.second;
+      const std::lock_guard lock(registry->mutex);
+      const auto known = registry->by_id.find(id);
+      if (known != registry->by_id.end()) load = known->second.second;
     }
     if (load == nullptr) {
       static_cast<void>(from.take(size));

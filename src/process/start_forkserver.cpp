@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/lazy.hpp"
 #include "base/text.hpp"
 #include "os/exec.hpp"
 #include "os/liveness.hpp"
@@ -42,19 +43,16 @@ struct State {
   std::vector<std::shared_ptr<const Fd>> left;  // servers this process started and let go of
 };
 
-State& state() {
-  static State& it = *new State;
-  return it;
-}
+constinit base::Lazy<State> state;
 
 // While the library is loaded, before there is a second thread that could fork. Who starts a server
 // is a thread that the child does not have.
 [[maybe_unused]] const bool fork_safe = [] {
-  os::at_fork([] { state().mutex.lock(); }, [] { state().mutex.unlock(); },
+  os::at_fork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
               [] {
-                state().mutex.unlock();
-                new (&state().starting) std::mutex;
-                state().left.clear();
+                state->mutex.unlock();
+                new (&state->starting) std::mutex;
+                state->left.clear();
               });
   return true;
 }();
@@ -64,8 +62,8 @@ State& state() {
 Fd clear_of_streams(Fd fd) { return fd.get() > 2 ? std::move(fd) : fd.duplicate(); }
 
 std::shared_ptr<const Known> known() {
-  const std::lock_guard lock(state().mutex);
-  return state().server;
+  const std::lock_guard lock(state->mutex);
+  return state->server;
 }
 
 std::string how_it_ended(int exit_code) {
@@ -74,19 +72,19 @@ std::string how_it_ended(int exit_code) {
 }
 
 void reap_left() {
-  const std::lock_guard lock(state().mutex);
-  std::erase_if(state().left, [](const auto& pidfd) { return os::reap(*pidfd).has_value(); });
+  const std::lock_guard lock(state->mutex);
+  std::erase_if(state->left, [](const auto& pidfd) { return os::reap(*pidfd).has_value(); });
 }
 
 // From now on this process asks another one. Under the lock.
 void let_go() {
-  const auto server = std::exchange(state().server, nullptr);
-  if (server != nullptr && server->pidfd != nullptr) state().left.push_back(server->pidfd);
+  const auto server = std::exchange(state->server, nullptr);
+  if (server != nullptr && server->pidfd != nullptr) state->left.push_back(server->pidfd);
 }
 
 void forget(const std::shared_ptr<const Known>& server) {
-  const std::lock_guard lock(state().mutex);
-  if (state().server == server) let_go();
+  const std::lock_guard lock(state->mutex);
+  if (state->server == server) let_go();
 }
 
 // \returns when the server has said that it is prepared
@@ -106,13 +104,13 @@ void await_hello(const Fd& clients, const os::ChildProcess& server, const std::s
 
 // \param fresh set when the server was started for this call
 std::shared_ptr<const Known> running_server(const std::string& child, bool& fresh) {
-  const std::lock_guard starting(state().starting);
+  const std::lock_guard starting(state->starting);
   if (auto server = known()) return server;
   reap_left();
   Call preload;
   {
-    const std::lock_guard lock(state().mutex);
-    preload = state().preload;
+    const std::lock_guard lock(state->mutex);
+    preload = state->preload;
   }
   auto [ours, theirs] = os::make_socket_pair();
   ours = clear_of_streams(std::move(ours));
@@ -137,8 +135,8 @@ std::shared_ptr<const Known> running_server(const std::string& child, bool& fres
   log(LogLevel::debug, "fork server started, pid ", std::to_string(process.pid));
   auto server = std::make_shared<const Known>(
       Known{std::move(ours), process.pid, std::make_shared<const Fd>(std::move(process.pidfd))});
-  const std::lock_guard lock(state().mutex);
-  state().server = server;
+  const std::lock_guard lock(state->mutex);
+  state->server = server;
   fresh = true;
   return server;
 }
@@ -251,14 +249,14 @@ std::optional<ServedProcess> ask(const Known& server, Target& target, const Iden
 void join_server(Fd clients) {
   auto server =
       std::make_shared<const Known>(Known{std::move(clients), os::parent_process_id(), nullptr});
-  const std::lock_guard lock(state().mutex);
-  state().server = std::move(server);
+  const std::lock_guard lock(state->mutex);
+  state->server = std::move(server);
 }
 
 std::vector<std::shared_ptr<const Fd>> leave_server() {
-  const std::lock_guard lock(state().mutex);
+  const std::lock_guard lock(state->mutex);
   let_go();
-  return std::exchange(state().left, {});
+  return std::exchange(state->left, {});
 }
 
 }  // namespace fork_server
@@ -284,8 +282,8 @@ ServedProcess start_forkserver(Target& target, const Identity& child) {
 }
 
 void set_preload(Call preload) {
-  const std::lock_guard lock(fork_server::state().mutex);
-  fork_server::state().preload = std::move(preload);
+  const std::lock_guard lock(fork_server::state->mutex);
+  fork_server::state->preload = std::move(preload);
   fork_server::let_go();  // it was prepared otherwise
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lazy.hpp"
 #include "base/text.hpp"
 #include "os/exec.hpp"
 #include "os/poll.hpp"
@@ -109,13 +110,11 @@ class SharedQueue final : public ByteQueue, public std::enable_shared_from_this<
 /// of static duration outlive any order of destruction.
 class Registry {
  public:
-  static Registry& instance() {
-    static Registry& registry = *new Registry;
-    return registry;
-  }
+  static base::Lazy<Registry> instance;
 
   [[nodiscard]] std::shared_ptr<SharedQueue> find_or_add(Fd fd, Fd bell, bool named,
                                                          std::uint32_t type, QueueKind kind) {
+    flush_at_end();
     const std::lock_guard lock(mutex_);
     const os::FileIdentity identity = os::identity(fd);
     if (const auto found = queues_.find(identity); found != queues_.end()) {
@@ -130,8 +129,16 @@ class Registry {
   }
   [[nodiscard]] std::shared_ptr<SharedQueue> make(const QueueOptions& options, std::uint32_t type,
                                                   QueueKind kind, std::string_view name) {
+    flush_at_end();
     const std::lock_guard lock(mutex_);
     return add(std::make_shared<SharedQueue>(options, type, kind, name));
+  }
+
+  /// Once, when the library is loaded, before there is a second thread that could fork.
+  static bool make_fork_safe() {
+    os::at_fork([] { instance->before_fork(); }, [] { instance->after_fork(false); },
+                [] { instance->after_fork(true); });
+    return true;
   }
 
   /// At the end of the process: what was put is delivered, or it is said what is not.
@@ -151,10 +158,11 @@ class Registry {
   }
 
  private:
-  Registry() {
-    at_process_end([] { instance().flush_all(); });
-    os::at_fork([] { instance().before_fork(); }, [] { instance().after_fork(false); },
-                [] { instance().after_fork(true); });
+  // Twice does no harm; waiting for another thread would, in a child forked meanwhile.
+  void flush_at_end() {
+    if (end_is_known_.load(std::memory_order_acquire)) return;
+    at_process_end([] { instance->flush_all(); });
+    end_is_known_.store(true, std::memory_order_release);
   }
 
   // Held: mutex_.
@@ -190,7 +198,11 @@ class Registry {
   std::mutex mutex_;
   std::map<os::FileIdentity, std::weak_ptr<SharedQueue>> queues_;  // guarded by mutex_
   std::vector<std::shared_ptr<SharedQueue>> held_;  // between before_fork and after_fork
+  std::atomic<bool> end_is_known_{false};
 };
+
+constinit base::Lazy<Registry> Registry::instance;
+[[maybe_unused]] const bool fork_safe = Registry::make_fork_safe();
 
 void SharedQueue::hand_over(Encoder& to) {
   check_not_closed("Queue: sending the queue");
@@ -318,19 +330,19 @@ bool SharedQueue::join(Deadline deadline) {
 
 std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::uint32_t type,
                                              QueueKind kind) {
-  return Registry::instance().make(options, type, kind, {});
+  return Registry::instance->make(options, type, kind, {});
 }
 
 std::shared_ptr<ByteQueue> ByteQueue::create(const QueueOptions& options, std::uint32_t type,
                                              QueueKind kind, std::string_view name) {
   static_cast<void>(RingQueue::path_of(name));  // an empty name is an error, not an anonymous queue
-  return Registry::instance().make(options, type, kind, name);
+  return Registry::instance->make(options, type, kind, name);
 }
 
 std::shared_ptr<ByteQueue> ByteQueue::open(std::string_view name, std::uint32_t type,
                                            QueueKind kind) {
   auto [queue, bell] = RingQueue::open(name);
-  return Registry::instance().find_or_add(std::move(queue), std::move(bell), true, type, kind);
+  return Registry::instance->find_or_add(std::move(queue), std::move(bell), true, type, kind);
 }
 
 bool ByteQueue::remove(std::string_view name) { return RingQueue::remove(name); }
@@ -339,7 +351,7 @@ std::shared_ptr<ByteQueue> ByteQueue::adopt(Decoder& from, std::uint32_t type, Q
   const bool named = from.read_raw<std::uint32_t>() != 0;
   Fd queue = from.take_descriptor(from.read_raw<std::uint32_t>());
   Fd bell = from.take_descriptor(from.read_raw<std::uint32_t>());
-  return Registry::instance().find_or_add(std::move(queue), std::move(bell), named, type, kind);
+  return Registry::instance->find_or_add(std::move(queue), std::move(bell), named, type, kind);
 }
 
 }  // namespace tandem::detail

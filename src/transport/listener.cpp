@@ -9,6 +9,7 @@
 //    up, and so before the listener it belongs to, if that is never destroyed.
 #include <openssl/crypto.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <deque>
 #include <exception>
@@ -40,19 +41,23 @@ constexpr std::size_t kMostWaiting = 128;
 constinit std::mutex gate;
 constinit bool process_ends = false;
 
-/// Once per process, before the first listener is made.
+constinit std::atomic<bool> prepared{false};
+
+// When the library is loaded, before there is a second thread that could fork.
+[[maybe_unused]] const bool fork_safe =
+    (os::at_fork([] { gate.lock(); }, [] { gate.unlock(); }, [] { gate.unlock(); }), true);
+
+/// Before the first listener of the process is made. Twice does no harm; waiting for another thread
+/// would, in a child forked meanwhile.
 void prepare_process() {
-  static const bool prepared = [] {
-    // Its own clean-up is then registered before ours, and so runs after it.
-    ::OPENSSL_init_crypto(0, nullptr);
-    std::atexit([] {
-      const std::lock_guard lock(gate);
-      process_ends = true;
-    });
-    os::at_fork([] { gate.lock(); }, [] { gate.unlock(); }, [] { gate.unlock(); });
-    return true;
-  }();
-  static_cast<void>(prepared);
+  if (prepared.load(std::memory_order_acquire)) return;
+  // Its own clean-up is then registered before ours, and so runs after it.
+  ::OPENSSL_init_crypto(0, nullptr);
+  std::atexit([] {
+    const std::lock_guard lock(gate);
+    process_ends = true;
+  });
+  prepared.store(true, std::memory_order_release);
 }
 
 class ThreadedListener final : public detail::ByteListener, private LiveChannel {

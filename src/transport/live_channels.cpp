@@ -24,7 +24,9 @@ void after_fork() {
   list_mutex.unlock();
 }
 
-[[gnu::constructor]] void watch_forks() { os::at_fork(before_fork, after_fork, after_fork); }
+// Before the others of the library register: theirs then come first, and what they hold may be held by
+// who makes a channel.
+[[gnu::constructor(102)]] void watch_forks() { os::at_fork(before_fork, after_fork, after_fork); }
 
 }  // namespace
 

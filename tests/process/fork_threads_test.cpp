@@ -4,14 +4,23 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
+#include <exception>
 #include <functional>
+#include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "support/forked.hpp"
 #include "support/start_methods.hpp"
+#include "tandem/barrier.hpp"
+#include "tandem/detail/buffer.hpp"
+#include "tandem/detail/call.hpp"
+#include "tandem/detail/exception.hpp"
 #include "tandem/event.hpp"
 #include "tandem/lock.hpp"
 #include "tandem/log.hpp"
@@ -25,7 +34,34 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// The allocation of this thread that waits until `go_on`; 0 is none.
+constinit thread_local int stalling_allocation = 0;
+constinit std::atomic<bool> stalls{false};
+constinit std::atomic<bool> go_on{false};
+
+void count_allocation() noexcept {
+  if (stalling_allocation == 0 || --stalling_allocation != 0) return;
+  stalls = true;
+  while (!go_on) std::this_thread::yield();
+}
+
+}  // namespace
+}  // namespace tandem::test
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  tandem::test::count_allocation();
+  if (void* const memory = std::malloc(size != 0 ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace tandem::test {
+namespace {
+
 constexpr int kForks = 15;
+
+void do_nothing() {}
 
 // Threads of this process that do nothing but call, until this goes.
 class BusyThreads {
@@ -65,6 +101,7 @@ class ForkThreadsTest : public testing::Test {
     if (own.get() != "own") return 2;
     Lock own_lock;
     const std::scoped_lock guard(own_lock);
+    if (Barrier(1, &do_nothing).wait() != 0) return 4;
     auto [one, other] = Pipe<int>();
     one.send(number);
     return other.recv() == number ? 0 : 3;
@@ -81,6 +118,7 @@ class ForkThreadsTest : public testing::Test {
               event_.set();
               event_.clear();
             },
+            [] { static_cast<void>(detail::place_of(&do_nothing)); },
             [] {
               Queue<int> short_lived;
               short_lived.put(1);
@@ -149,6 +187,37 @@ TEST_F(ForkThreadsTest, WhileOtherThreadsStartProcesses) {
     child.start();
     child.join();
     EXPECT_EQ(child.exitcode(), 5);
+  }
+}
+
+// What the library makes when it is first needed, here at the same time by a thread that the child does
+// not have: in it everything that thread was about to make.
+TEST_F(ForkThreadsTest, WhileAThreadUsesSomethingForTheFirstTime) {
+  const auto use = [] {
+    detail::Buffer bytes;
+    detail::Encoder to(bytes, detail::Route::process, nullptr);
+    detail::encode_exception(to, std::make_exception_ptr(std::runtime_error("first")), "here");
+    static_cast<void>(current_process());
+    const Process never_started(start::fork, [] {});
+  };
+  for (int allocation = 1; allocation < 40; allocation += 3) {
+    Forked fresh([&] {
+      std::thread first([&] {
+        stalling_allocation = allocation;
+        use();
+        stalls = true;  // it has allocated less often
+      });
+      while (!stalls) std::this_thread::yield();
+      Forked child([&] {
+        use();
+        return 0;
+      });
+      const int status = child.wait();
+      go_on = true;
+      first.join();
+      return status;
+    });
+    EXPECT_EQ(fresh.wait(), 0) << "at allocation " << allocation;
   }
 }
 

@@ -15,6 +15,7 @@
 #include "tandem/event.hpp"
 #include "tandem/memory.hpp"
 #include "tandem/process.hpp"
+#include "tandem/rlock.hpp"
 
 namespace tandem {
 namespace {
@@ -126,6 +127,42 @@ TEST_P(LockProcessTest, AKilledWaiterHarmsNobody) {
   EXPECT_EQ(survivor.exitcode(), 0);
   EXPECT_TRUE(lock.try_lock());
   lock.unlock();
+}
+
+void take_both(Lock first, RLock second, int rounds) {
+  for (int i = 0; i < rounds; ++i) {
+    const std::scoped_lock both(first, second);
+    const std::scoped_lock again(second);
+  }
+}
+
+void take_both_the_other_way(Lock first, RLock second, int rounds) {
+  for (int i = 0; i < rounds; ++i) const std::scoped_lock both(second, first);
+}
+
+TEST_P(LockProcessTest, TwoInOppositeOrdersDoNotDeadlock) {
+  constexpr int kRounds = 1000;
+  Lock first;
+  RLock second;
+  Process child(take_both_the_other_way, first, second, kRounds);
+  child.start();
+  take_both(first, second, kRounds);
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+}
+
+void try_what_the_parent_holds(RLock lock) {
+  if (lock.try_lock()) std::exit(kDied);
+}
+
+TEST_P(LockProcessTest, ARecursionIsTheHoldersAlone) {
+  RLock lock;
+  const std::scoped_lock once(lock);
+  const std::scoped_lock twice(lock);
+  Process child(try_what_the_parent_holds, lock);
+  child.start();
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
 }
 
 TEST_P(LockProcessTest, OutlivesTheHandleOfWhoMadeIt) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,10 +13,14 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <vector>
 
+#include "os/exec.hpp"
 #include "process/descriptor_limit.hpp"
 #include "process/passed_fd.hpp"
+#include "support/forked.hpp"
 #include "support/proc.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/error.hpp"
@@ -128,6 +133,39 @@ TEST_P(ProcessResourceTest, HasTheDirectoryAndEnvironmentOfItsStarter) {
 }
 
 void say_started(const PassedFd& out) { out.write("started"); }
+
+TEST_P(ProcessResourceTest, FailsWithoutProcessesAndLeaksNothing) {
+  Forked limited([] {
+    if (::geteuid() == 0 && ::setuid(65534) != 0) return 2;  // root is not limited
+    const rlimit none{0, 0};
+    if (::setrlimit(RLIMIT_NPROC, &none) != 0) return 3;
+    const std::set<int> before = descriptor_numbers();
+    Process process([] {});
+    try {
+      process.start();
+      return 4;
+    } catch (const StartError& refused) {
+      const std::string_view what = refused.what();
+      if (what.find("Resource temporarily unavailable") == what.npos) return 5;
+    }
+    return descriptor_numbers() == before && process.pid() == 0 ? 0 : 6;
+  });
+  EXPECT_EQ(limited.wait(), 0);
+}
+
+TEST(ProcessExecTest, AMissingProgramIsAnErrorOfThatStepAndLeaksNothing) {
+  std::string name = "nothing";
+  char* const arguments[] = {name.data(), nullptr};
+  const std::set<std::string> before = open_descriptors();
+  try {
+    static_cast<void>(os::exec_program("/nonexistent/nothing", arguments, {}));
+    FAIL() << "was executed";
+  } catch (const SystemError& refused) {
+    EXPECT_EQ(refused.code(), std::errc::no_such_file_or_directory);
+    EXPECT_THAT(refused.what(), HasSubstr("exec"));
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
 
 TEST_P(ProcessResourceTest, FailsWithoutDescriptorsAndLeaksNothing) {
   {

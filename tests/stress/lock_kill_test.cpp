@@ -1,159 +1,113 @@
-// Processes that take a lock, or wait for an event, are killed at random instants: the others go on,
-// and are told of every death that left something half done.
+// Processes that take a lock, or set an event and wait for it, are stopped and killed at random instants: the
+// others go on, and are told of every death that left something half done.
 #include <gtest/gtest.h>
 
-#include <array>
-#include <atomic>
-#include <chrono>
-#include <csignal>
+#include <concepts>
 #include <cstdlib>
-#include <memory>
-#include <random>
+#include <mutex>
 #include <thread>
 
-#include "support/random.hpp"
+#include "stress/crew.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/error.hpp"
 #include "tandem/event.hpp"
 #include "tandem/lock.hpp"
-#include "tandem/process.hpp"
 #include "tandem/rlock.hpp"
-#include "tandem/shared_memory.hpp"
 
 namespace tandem::test {
 namespace {
 
-using namespace std::chrono_literals;
-
 using LockKillTest = StartMethodTest;
 TANDEM_OVER_START_METHODS(LockKillTest);
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kRounds = 5;
-#else
-constexpr int kRounds = 15;
-#endif
-constexpr std::size_t kWorkers = 3;
 constexpr int kTornUnseen = 3;
 
-/// Zero-filled is the beginning.
-struct Ledger {
+struct Pair : Ledger {
   volatile long first, second;  // guarded by the lock, equal whenever nobody is inside
-  std::array<std::atomic<long>, kWorkers> rounds;
 };
-Ledger& ledger_in(const SharedMemory& memory) { return memory.span<Ledger>()[0]; }
 
+// Held, and what a dead one left is mended.
 template <class L>
-void take_turns(L lock, SharedMemory memory, std::size_t self) {
-  Ledger& ledger = ledger_in(memory);
+void lock_and_mend(L& lock, Pair& pair) {
   for (;;) {
     try {
       lock.lock();
+      return;
     } catch (const OwnerDied&) {
       if (!lock.recover()) continue;
-      ledger.second = ledger.first;
+      pair.second = pair.first;
+      return;
     }
-    if (ledger.first != ledger.second) std::exit(kTornUnseen);
-    ledger.first = ledger.first + 1;
-    ledger.second = ledger.second + 1;
-    lock.unlock();
-    ledger.rounds[self].fetch_add(1, std::memory_order_relaxed);
   }
 }
 
-void wait_again_and_again(Event go, SharedMemory memory, std::size_t self) {
+template <class L>
+void take_turns(L lock, SharedMemory memory, std::size_t place) {
+  auto& pair = ledger_in<Pair>(memory);
   for (;;) {
-    go.wait();
-    ledger_in(memory).rounds[self].fetch_add(1, std::memory_order_relaxed);
+    lock_and_mend(lock, pair);
+    if (pair.first != pair.second) std::exit(kTornUnseen);
+    pair.first = pair.first + 1;
+    if constexpr (std::same_as<L, RLock>) const std::scoped_lock inner(lock);
+    std::this_thread::yield();  // where a death is seen
+    pair.second = pair.second + 1;
+    lock.unlock();
+    pair.done[place].fetch_add(1, std::memory_order_relaxed);
   }
 }
-
-/// kWorkers processes, one of which is killed and replaced at a time.
-template <class Target, class Object>
-class Crew {
- public:
-  Crew(Target target, Object object) : target_(target), object_(object) {
-    for (std::size_t i = 0; i < kWorkers; ++i) start(i);
-  }
-  ~Crew() {
-    for (const auto& worker : workers_) worker->kill();
-  }
-  /// Returns once each has done something; the watchdog says which of them never does.
-  void see_all_at_work() const {
-    for (std::size_t i = 0; i < kWorkers; ++i) {
-      const std::atomic<long>& rounds = ledger_in(memory_).rounds[i];
-      const long before = rounds.load(std::memory_order_relaxed);
-      while (rounds.load(std::memory_order_relaxed) == before) {
-        ASSERT_TRUE(workers_[i]->is_alive()) << "exit code " << *workers_[i]->exitcode();
-        std::this_thread::yield();
-      }
-    }
-  }
-  void kill_one(std::mt19937_64& random) {
-    const std::size_t which = random() % kWorkers;
-    kill_within(workers_[which]->pid(), 300us, random);
-    workers_[which]->join();
-    EXPECT_EQ(workers_[which]->exitcode(), -SIGKILL);
-    start(which);
-  }
-  [[nodiscard]] const SharedMemory& memory() const { return memory_; }
-
- private:
-  void start(std::size_t i) {
-    workers_[i] = std::make_unique<Process>(target_, object_, memory_, i);
-    workers_[i]->start();
-  }
-
-  Target target_;
-  Object object_;
-  SharedMemory memory_{sizeof(Ledger)};
-  std::array<std::unique_ptr<Process>, kWorkers> workers_;
-};
 
 template <class L>
 void storm() {
-  std::mt19937_64 random(seed());
-  Crew crew(&take_turns<L>, L());
-  for (int round = 0; round < kRounds && !testing::Test::HasFatalFailure(); ++round) {
-    crew.see_all_at_work();
-    crew.kill_one(random);
-  }
-  crew.see_all_at_work();
+  L lock;
+  Crew<L, Pair> crew(&take_turns<L>, lock, seed());
+  crew.storm(kStormRounds);
+  crew.end();
+  lock_and_mend(lock, crew.ledger());
+  // Who was killed may have had a turn that it told nobody of.
+  EXPECT_EQ(crew.ledger().first, crew.ledger().second);
+  EXPECT_GE(crew.ledger().first, crew.rounds());
+  EXPECT_LE(crew.ledger().first, crew.rounds() + crew.kills());
+  lock.unlock();
 }
 
 TEST_P(LockKillTest, HoldersAndWaitersOfALock) { storm<Lock>(); }
 
 TEST_P(LockKillTest, HoldersAndWaitersOfAnRLock) { storm<RLock>(); }
 
+void wait_again_and_again(Event go, SharedMemory memory, std::size_t place) {
+  for (;;) {
+    go.wait();
+    ledger_in(memory).done[place].fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
 TEST_P(LockKillTest, WaitersOfAnEvent) {
-  std::mt19937_64 random(seed());
   Event go;
-  Crew crew(&wait_again_and_again, go);
-  for (int round = 0; round < kRounds && !HasFatalFailure(); ++round) {
+  Crew crew(&wait_again_and_again, go, seed());
+  for (int round = 0; round < kStormRounds && !HasFatalFailure(); ++round) {
     go.set();
     crew.see_all_at_work();
     go.clear();
-    crew.kill_one(random);  // mostly while it waits
+    crew.strike_and_replace();  // mostly while it waits
   }
   go.set();
   crew.see_all_at_work();
 }
 
-void set_and_clear(Event go, SharedMemory memory, std::size_t self) {
+void set_and_clear(Event go, SharedMemory memory, std::size_t place) {
   for (;;) {
     go.set();
-    ledger_in(memory).rounds[self].fetch_add(1, std::memory_order_relaxed);
+    ledger_in(memory).done[place].fetch_add(1, std::memory_order_relaxed);
     go.clear();
   }
 }
 
 TEST_P(LockKillTest, ThoseWhoSetAnEvent) {
-  std::mt19937_64 random(seed());
   Event go;
-  Crew crew(&set_and_clear, go);
-  for (int round = 0; round < kRounds && !HasFatalFailure(); ++round) {
+  Crew crew(&set_and_clear, go, seed());
+  for (int round = 0; round < kStormRounds && !HasFatalFailure(); ++round) {
     go.wait();  // two of them live, whoever was killed
-    crew.kill_one(random);
+    crew.strike_and_replace();
   }
   crew.see_all_at_work();
 }

@@ -99,17 +99,10 @@ class Storm {
       const bool producer = random_() % 2 == 0;
       std::vector<Process>& group = producer ? producers_ : consumers_;
       const std::size_t victim = random_() % group.size();
-      switch (random_() % 4) {
-        case 0:
-          test::stop_within(group[victim].pid(), 3ms, random_);
-          break;
-        case 1:
-          test::signal_within(group[victim].pid(), SIGSTOP, 3ms, random_);
-          [[fallthrough]];
-        default:
-          kill(group, victim);
-          producer ? add_producer() : add_consumer();
-          if (!producer) ++killed_consumers_;
+      if (test::strike_within(group[victim].pid(), 3ms, random_)) {
+        bury(group, victim);
+        producer ? add_producer() : add_consumer();
+        if (!producer) ++killed_consumers_;
       }
       // Proof that the survivors go on: fifty more items come through.
       for (int i = 0; i < 50; ++i) note(got_.get());
@@ -117,7 +110,11 @@ class Storm {
   }
 
   void finish() {
-    while (!producers_.empty()) kill(producers_, random_() % producers_.size());
+    while (!producers_.empty()) {
+      const std::size_t victim = random_() % producers_.size();
+      test::kill_within(producers_[victim].pid(), 3ms, random_);
+      bury(producers_, victim);
+    }
     queue_.shutdown();
     for (Process& consumer : consumers_) {
       while (!consumer.join_for(1ms)) take_what_is_there();
@@ -143,8 +140,7 @@ class Storm {
     consumers_.emplace_back(consume, queue_, got_, static_cast<Way>(next_consumer_++ % 3));
     consumers_.back().start();
   }
-  void kill(std::vector<Process>& group, std::size_t victim) {
-    test::kill_within(group[victim].pid(), 3ms, random_);
+  void bury(std::vector<Process>& group, std::size_t victim) {
     group[victim].join();
     EXPECT_EQ(group[victim].exitcode(), -SIGKILL);
     group.erase(group.begin() + static_cast<std::ptrdiff_t>(victim));

@@ -35,4 +35,15 @@ void stop_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& rand
   signal_within(pid, SIGCONT, span, random);
 }
 
+bool strike_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random) {
+  const auto kind = random() % 4;
+  if (kind == 0) {
+    stop_within(pid, span, random);
+    return false;
+  }
+  if (kind == 1) signal_within(pid, SIGSTOP, span, random);
+  kill_within(pid, span, random);
+  return true;
+}
+
 }  // namespace tandem::test

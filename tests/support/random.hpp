@@ -18,5 +18,7 @@ void signal_within(pid_t pid, int signal, std::chrono::nanoseconds span, std::mt
 void kill_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random);
 /// SIGSTOP, and SIGCONT after a random time up to `span`.
 void stop_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random);
+/// Once in four times the latter; else SIGKILL, now and then after SIGSTOP. \returns whether it was SIGKILL
+[[nodiscard]] bool strike_within(pid_t pid, std::chrono::nanoseconds span, std::mt19937_64& random);
 
 }  // namespace tandem::test

@@ -5,18 +5,30 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <string>
 
 #include "support/cross.hpp"
 #include "support/forked.hpp"
 #include "support/leak_check.hpp"
+#include "support/proc.hpp"
+#include "tandem/array.hpp"
 #include "tandem/error.hpp"
+#include "tandem/pipe.hpp"
+#include "tandem/queue.hpp"
+#include "tandem/shared_heap.hpp"
+#include "tandem/sync.hpp"
+#include "tandem/value.hpp"
 
 namespace tandem {
 namespace {
 
 using test::Forked;
+
+struct Big {
+  long numbers[20];
+};
 
 TEST(SharedMemoryTest, HasTheSizeAskedForAndIsZero) {
   const SharedMemory memory(1001);
@@ -48,6 +60,29 @@ TEST(SharedMemoryTest, AForkedChildSeesTheSameBytes) {
   });
   EXPECT_EQ(child.wait(), 0);
   EXPECT_EQ(memory.span<int>()[0], 7);
+}
+
+TEST(SharedMemoryTest, WhatHasNoNameLeavesNothingWhoeverIsKilled) {
+  const SharedMemory memory(1 << 16);
+  const Value<Big> value{Big{}};
+  const Array<int> array(100);
+  const SharedHeap heap(1 << 16);
+  const Lock lock;
+  const RLock rlock;
+  const Semaphore semaphore;
+  const Condition condition;
+  const Event event;
+  const Barrier barrier(2);
+  const Queue<int> queue;
+  const Pipe<int> pipe;
+  // Nothing a name in a file system could be left of.
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    EXPECT_EQ(line.find("/dev/shm/"), std::string::npos) << line;
+  }
+  for (const std::string& descriptor : test::open_descriptors()) {
+    EXPECT_EQ(descriptor.find("/dev/shm"), std::string::npos) << descriptor;
+  }
 }
 
 TEST(SharedMemoryTest, CrossesToProcessesAndOverConnectionsOnly) {

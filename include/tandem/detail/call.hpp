@@ -67,8 +67,7 @@ struct Thunk {
 /// call.
 template <class Sig, Sig* function>
 [[nodiscard]] ThunkKey<Sig> thunk_key() {
-  static const FunctionPlace place = Thunk<Sig, function>::entry.place();
-  return {place};
+  return {Thunk<Sig, function>::entry.place()};
 }
 
 /// \throws DecodeError when this process has no such function
