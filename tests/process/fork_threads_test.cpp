@@ -193,6 +193,8 @@ TEST_F(ForkThreadsTest, WhileOtherThreadsStartProcesses) {
 // What the library makes when it is first needed, here at the same time by a thread that the child does
 // not have: in it everything that thread was about to make.
 TEST_F(ForkThreadsTest, WhileAThreadUsesSomethingForTheFirstTime) {
+  if (kTsan)
+    GTEST_SKIP() << "ThreadSanitizer takes the thread that the child does not have for a leak";
   const auto use = [] {
     detail::Buffer bytes;
     detail::Encoder to(bytes, detail::Route::process, nullptr);
