@@ -269,19 +269,7 @@ struct ManagerClient::ForkHandlers {
 };
 
 ManagerClient::ManagerClient(std::string address, int server_pid, std::optional<Door> door)
-<<<<<<< HEAD
-    : address_(std::move(address)), server_pid_(server_pid), door_(std::move(door)) {
-  [[maybe_unused]] static const bool registered = [] {
-    os::at_fork(ForkHandlers::prepare, ForkHandlers::parent, ForkHandlers::child);
-    return true;
-  }();
-}
-=======
-    : address_(std::move(address)),
-      server_pid_(server_pid),
-      door_(std::move(door)),
-      link_(new Link) {}
->>>>>>> sync
+    : address_(std::move(address)), server_pid_(server_pid), door_(std::move(door)) {}
 
 ManagerClient::~ManagerClient() {
   for (Link* const link : links_) delete link;
