@@ -17,9 +17,8 @@
 #include <variant>
 #include <vector>
 
-#include "tandem/dict_proxy.hpp"
 #include "tandem/error.hpp"
-#include "tandem/list_proxy.hpp"
+#include "tandem/manager.hpp"
 
 namespace {
 
@@ -138,10 +137,43 @@ static_assert(tandem::Sendable<DictProxy<int, int>> && tandem::Sendable<ListProx
 static_assert(tandem::Sendable<std::vector<DictProxy<std::string, ListProxy<int>>>>);
 static_assert(std::is_nothrow_move_constructible_v<DictProxy<int, int>>);
 
+static_assert(
+    tandem::Sendable<tandem::ValueProxy<int>> && tandem::Sendable<tandem::ArrayProxy<int>> &&
+    tandem::Sendable<tandem::NamespaceProxy> && tandem::Sendable<tandem::QueueProxy<std::string>> &&
+    tandem::Sendable<tandem::JoinableQueueProxy<int>> && tandem::Sendable<tandem::LockProxy> &&
+    tandem::Sendable<tandem::RLockProxy> && tandem::Sendable<tandem::SemaphoreProxy> &&
+    tandem::Sendable<tandem::BoundedSemaphoreProxy> && tandem::Sendable<tandem::ConditionProxy> &&
+    tandem::Sendable<tandem::EventProxy> && tandem::Sendable<tandem::BarrierProxy>);
+static_assert(!AddsInTwoSteps<tandem::ArrayProxy<int>, std::size_t>);
+static_assert(!std::is_same_v<tandem::LockProxy, tandem::RLockProxy>);
+
+// What can be called on an object: methods of its class.
+class Counter {
+ public:
+  void add(int n) { sum_ += n; }
+  [[nodiscard]] int sum() const { return sum_; }
+
+ private:
+  int sum_ = 0;
+};
+class Other {
+ public:
+  [[nodiscard]] int sum() const { return 0; }
+};
+template <class T, auto method>
+concept Callable = tandem::detail::MethodOf<method, T>;
+static_assert(Callable<Counter, &Counter::add> && Callable<Counter, &Counter::sum>);
+static_assert(!Callable<Counter, &Other::sum>);
+static_assert(tandem::Sendable<tandem::ObjectProxy<Counter>>);
+
 TEST(ManagerTypesTest, AProxyThatNamesNothingSaysSo) {
   const DictProxy<int, int> nothing;
   EXPECT_THROW(static_cast<void>(nothing.size()), tandem::Closed);
   EXPECT_EQ(nothing, (DictProxy<int, int>()));
+  tandem::LockProxy lock;
+  EXPECT_THROW(lock.lock(), tandem::Closed);
+  EXPECT_THROW(static_cast<void>(tandem::QueueProxy<int>().get()), tandem::Closed);
+  EXPECT_THROW(tandem::ObjectProxy<Counter>().call<&Counter::add>(1), tandem::Closed);
 }
 
 }  // namespace
