@@ -105,6 +105,24 @@ TEST_P(ManagerWaitingTest, OverTcpToo) {
   EXPECT_EQ(elsewhere.exitcode(), 0);
 }
 
+TEST_P(ManagerWaitingTest, AChildBegunWhileAThreadWaits) {
+  Manager manager;
+  auto queue = manager.queue<int>();
+  auto lock = manager.lock();
+  const std::scoped_lock held(lock);
+  std::thread waiter([&] { EXPECT_EQ(queue.get(), 7); });
+  Process child(
+      [](const QueueProxy<int>& q, const LockProxy& l) {
+        if (l.try_lock()) std::exit(1);  // its parent holds it
+        q.put(7);
+      },
+      queue, lock);
+  child.start();
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+  waiter.join();
+}
+
 // --- death of a client ---
 
 TEST_P(ManagerWaitingTest, AClientKilledInGetTakesNothing) {

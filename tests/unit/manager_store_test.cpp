@@ -505,6 +505,25 @@ void turn_round(Decoder&, const std::vector<std::span<const std::byte>>& values,
     order.push_back(static_cast<std::uint32_t>(i - 1));
 }
 
+TEST_F(ManagerStoreWaitTest, CodeOfAnotherBuildIsRefused) {
+  const ObjectId list = make_list(client_);
+  ThunkKey<SortThunk> key = thunk_key<SortThunk, turn_round>();
+  ++key.place.module;
+  try {
+    rethrow(ask(client_, Request(ManagerOp::list_sort, list).raw(key).text("")));
+  } catch (const DecodeError& error) {
+    EXPECT_NE(std::string_view(error.what()).find("the same build"), std::string_view::npos)
+        << error.what();
+  }
+  // One of this build, but no sort: it is not called.
+  key = thunk_key<SortThunk, turn_round>();
+  const ObjectId dict = make_dict(client_);
+  EXPECT_TRUE(ask(client_, Request(ManagerOp::dict_set, dict).text("k").value("v")).found());
+  EXPECT_THROW(
+      rethrow(ask(client_, Request(ManagerOp::dict_apply, dict).text("k").raw(key).text(""))),
+      DecodeError);
+}
+
 TEST_F(ManagerStoreWaitTest, RequestsWaitForABusyObject) {
   const ObjectId list = make_list(client_);
   EXPECT_TRUE(ask(client_, Request(ManagerOp::list_extend, list).value("a").value("b")).found());
