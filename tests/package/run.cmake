@@ -6,7 +6,7 @@ endfunction()
 
 file(REMOVE_RECURSE ${work})
 cmake_path(GET consumer FILENAME kind)
-set(arguments "-DTANDEM_SOURCE=${tandem_source}")
+set(arguments "-DTANDEM_SOURCE=${tandem_source}" -DTANDEM_PRECOMPILE_HEADERS=ON)
 if(kind STREQUAL "find_package")
   run(${CMAKE_COMMAND} --install ${tandem_build} --prefix ${work}/prefix)
   set(arguments -DCMAKE_PREFIX_PATH=${work}/prefix -DCMAKE_FIND_PACKAGE_PREFER_CONFIG=ON)

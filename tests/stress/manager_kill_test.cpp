@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -185,7 +186,8 @@ class Storm {
     world_.shelf.clear();
     EXPECT_EQ(manager_.statistics().objects, 4u);
     EXPECT_EQ(entries_of(manager_.pid(), "fd"), descriptors_);
-    EXPECT_EQ(entries_of(manager_.pid(), "task"), threads_);
+    // Steps that took long have passed the lead on: a leader, a monitor, and two that wait for work.
+    EXPECT_LE(entries_of(manager_.pid(), "task"), std::max<std::size_t>(threads_, 4));
   }
 
  private:

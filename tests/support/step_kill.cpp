@@ -10,10 +10,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <iostream>
 #include <system_error>
+
+#include "tandem/event.hpp"
 
 namespace tandem::test {
 
@@ -128,5 +131,7 @@ bool failed() { return testing::Test::HasFailure(); }
 void report_steps(std::size_t instructions, std::size_t deaths) {
   std::cout << deaths << " deaths within " << instructions << " instructions" << std::endl;
 }
+
+void wait_once() { static_cast<void>(Event().wait_for(std::chrono::microseconds(1))); }
 
 }  // namespace tandem::test
