@@ -40,6 +40,8 @@ long trace(__ptrace_request request, pid_t pid, std::uintptr_t address, std::uin
 }
 
 #if defined(__x86_64__)
+constexpr std::uintptr_t kInstruction = offsetof(user, regs.rip);
+
 // The bytes of the repeated string instruction at the start of a word of code; 0 when it is none.
 std::size_t repeated_size(std::uint64_t code) {
   const auto byte = [code](unsigned i) { return code >> (8 * i) & 0xff; };
@@ -74,8 +76,7 @@ void SteppedChild::step_once() {
 #if defined(__x86_64__)
   // The processor stops at each round of a repeated instruction, ten thousand times in a large
   // copy: let it run to a breakpoint behind it.
-  constexpr std::uintptr_t kPlace = offsetof(user, regs.rip);
-  const auto at = static_cast<std::uintptr_t>(trace(PTRACE_PEEKUSER, pid_, kPlace, 0));
+  const auto at = static_cast<std::uintptr_t>(trace(PTRACE_PEEKUSER, pid_, kInstruction, 0));
   const auto code = static_cast<std::uint64_t>(trace(PTRACE_PEEKTEXT, pid_, at, 0));
   if (const std::size_t size = repeated_size(code); size != 0) {
     const std::uint64_t breakpoint = 0xcc;
@@ -85,7 +86,7 @@ void SteppedChild::step_once() {
     status_ = wait_for(pid_);
     if (!WIFSTOPPED(status_)) return;
     trace(PTRACE_POKETEXT, pid_, at, code);
-    trace(PTRACE_POKEUSER, pid_, kPlace, at + size);
+    trace(PTRACE_POKEUSER, pid_, kInstruction, at + size);
     return;
   }
 #endif
@@ -93,20 +94,56 @@ void SteppedChild::step_once() {
   status_ = wait_for(pid_);
 }
 
+// Whether it is where it was to stop; else the operation has ended.
+bool SteppedChild::stopped() {
+  if (WIFEXITED(status_)) {
+    pid_ = -1;
+    if (WEXITSTATUS(status_) != 0) throw std::runtime_error("the stepped child failed");
+    return false;
+  }
+  if (!WIFSTOPPED(status_) || WSTOPSIG(status_) != SIGTRAP) {
+    throw std::runtime_error("the stepped child got a signal");
+  }
+  return true;
+}
+
 bool SteppedChild::step(std::size_t instructions) {
   for (std::size_t i = 0; i < instructions; ++i) {
     step_once();
-    const int status = status_;
-    if (WIFEXITED(status)) {
-      pid_ = -1;
-      if (WEXITSTATUS(status) != 0) throw std::runtime_error("the stepped child failed");
-      return false;
-    }
-    if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP) {
-      throw std::runtime_error("the stepped child got a signal");
-    }
+    if (!stopped()) return false;
   }
   return true;
+}
+
+bool SteppedChild::step(Path& path) {
+#if defined(__x86_64__)
+  path.push_back(static_cast<std::uintptr_t>(trace(PTRACE_PEEKUSER, pid_, kInstruction, 0)));
+#else
+  path.push_back(0);
+#endif
+  return step(1);
+}
+
+bool SteppedChild::follow(const Path& path, std::size_t instructions) {
+#if defined(__x86_64__)
+  if (instructions < 2) return step(instructions);
+  if (!step(1)) return false;
+  // In a debug register, as the code of a vDSO cannot be changed. Going on from a breakpoint, the
+  // kernel sees to it that its instruction is executed.
+  trace(PTRACE_POKEUSER, pid_, offsetof(user, u_debugreg[0]), path[instructions]);
+  trace(PTRACE_POKEUSER, pid_, offsetof(user, u_debugreg[7]), 1);
+  const auto first = path.begin() + 1;
+  const auto last = path.begin() + static_cast<std::ptrdiff_t>(instructions) + 1;
+  for (auto passes = std::count(first, last, path[instructions]); passes > 0; --passes) {
+    trace(PTRACE_CONT, pid_, 0, 0);
+    status_ = wait_for(pid_);
+    if (!stopped()) return false;
+  }
+  return true;
+#else
+  static_cast<void>(path);
+  return step(instructions);
+#endif
 }
 
 void SteppedChild::kill() {

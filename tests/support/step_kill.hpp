@@ -15,10 +15,14 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "support/random.hpp"
 
 namespace tandem::test {
+
+/// The addresses of the instructions that an operation executed, one after another.
+using Path = std::vector<std::uintptr_t>;
 
 /// A child that runs `operation` under single-step.
 class SteppedChild {
@@ -30,11 +34,18 @@ class SteppedChild {
 
   /// Lets it run that many instructions. \returns false when the operation ended first
   bool step(std::size_t instructions);
+  /// One instruction, whose address is added to the path. \returns as `step`
+  bool step(Path& path);
+  /// As `step`, along a path that another child took from the same point: at full speed, with a
+  /// breakpoint at the instruction where it ends. \returns false also when this child went another
+  /// way, and the operation ended
+  bool follow(const Path& path, std::size_t instructions);
   /// SIGKILL, and wait until it is gone.
   void kill();
 
  private:
   void step_once();
+  [[nodiscard]] bool stopped();
 
   pid_t pid_;
   int status_ = 0;  // of the last stop
@@ -66,29 +77,31 @@ struct Deaths {
 template <class Make, class Operation, class Check, class Begin>
 void for_each_step(Deaths deaths, Make make, Operation operation, Check check, Begin begin) {
   wait_once();
-  std::size_t instructions = 0;
+  Path path;
   {
     auto world = make();
     SteppedChild child([&] { operation(*world); });
     begin(*world);
-    while (instructions < deaths.within && child.step(1)) ++instructions;
+    while (path.size() < deaths.within && child.step(path)) {
+    }
   }
-  const std::size_t by = stride(instructions, deaths.about);
+  const std::size_t by = stride(path.size(), deaths.about);
   std::size_t tried = 0;
-  // A wait may take another path than the counted one: go on until the operation ends by itself.
+  // A wait may take longer than the first one did: go on until the operation ends by itself.
   for (std::size_t step = seed() % by;; step += by) {
     auto world = make();
     SteppedChild child([&] { operation(*world); });
     begin(*world);
-    const bool died_within = child.step(step);
+    const bool on_path = step < path.size();
+    const bool died_within = on_path ? child.follow(path, step) : child.step(step);
     child.kill();
     SCOPED_TRACE("killed after " + std::to_string(step) + " instructions");
     check(*world);
     if (failed()) return;
     ++tried;
-    if (!died_within || step > deaths.within) break;
+    if (!on_path && (!died_within || step > deaths.within)) break;
   }
-  report_steps(instructions, tried);
+  report_steps(path.size(), tried);
 }
 template <class Make, class Operation, class Check>
 void for_each_step(Deaths deaths, Make make, Operation operation, Check check) {
