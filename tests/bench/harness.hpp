@@ -239,6 +239,12 @@ inline double seconds_of_comparison() {
 }
 constexpr int kLeastRounds = 3;
 
+/// Whether the environment variable names this, by a part of its name; one that is not set names all.
+inline bool is_named(const char* variable, const std::string& name) {
+  const char* const part = std::getenv(variable);
+  return part == nullptr || name.find(part) != std::string::npos;
+}
+
 /// Values of one candidate and metric, taken in one state.
 class Samples {
  public:
@@ -293,8 +299,12 @@ inline void print_ratio(const Comparison& comparison, State state, std::size_t m
 
 /// Takes samples of all candidates, in turn, and prints a line for each state, metric, candidate of
 /// tandem's and peer: both medians, how many times as good tandem is, and the reach.
-inline void compare(const Comparison& comparison) {
-  const std::vector<Candidate>& candidates = comparison.candidates;
+inline void compare(Comparison comparison) {
+  if (!is_named("TANDEM_BENCH_ROW", comparison.work)) return;
+  std::vector<Candidate>& candidates = comparison.candidates;
+  std::erase_if(candidates, [](const Candidate& candidate) {
+    return candidate.is_peer && !is_named("TANDEM_BENCH_PEER", candidate.name);
+  });
   using Table = std::vector<std::vector<Samples>>;  // [candidate][metric]
   const Table none(candidates.size(), std::vector<Samples>(comparison.metrics.size()));
   std::map<State, Table> tables;
@@ -356,6 +366,8 @@ inline std::optional<std::vector<double>> run_python(const std::string& program,
 /// Adds the Python program as a peer if it runs here; says so if not.
 inline void add_python_peer(Comparison& comparison, const std::string& name,
                             const std::string& program, const std::string& arguments) {
+  if (!is_named("TANDEM_BENCH_ROW", comparison.work) || !is_named("TANDEM_BENCH_PEER", name))
+    return;
   if (!run_python(program, arguments)) {
     std::printf("(skipped, does not run here: %s)\n", name.c_str());
     return;

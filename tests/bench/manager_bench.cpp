@@ -224,12 +224,8 @@ void compare_creations() {
 /// Those of the comparisons that are named, else all.
 int main(int argc, char** argv) {
   tandem::init(argc, argv);
-  const std::vector<std::string> wanted(argv + 1, argv + argc);
-  const std::vector<std::pair<std::string, void (*)()>> all = {{"calls", compare_calls},
-                                                               {"batches", compare_batches},
-                                                               {"clients", compare_clients},
-                                                               {"creations", compare_creations}};
-  for (const auto& [name, compare] : all) {
-    if (wanted.empty() || std::ranges::count(wanted, name) > 0) compare();
-  }
+  compare_calls();
+  compare_batches();
+  compare_clients();
+  compare_creations();
 }

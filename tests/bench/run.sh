@@ -10,7 +10,8 @@
 # redis-server, libhiredis-dev (where that starts a server, it may be stopped: a benchmark starts its
 # own), and configure again.
 #
-# TANDEM_BENCH_SECONDS is how long each comparison takes (10). Figures mean little on a machine that
+# TANDEM_BENCH_SECONDS is how long each comparison takes (10); TANDEM_BENCH_ROW and TANDEM_BENCH_PEER
+# are parts of the names of those that are wanted (ROW="64 B, 1p1c" PEER=Boost). Figures mean little on a machine that
 # does anything else, and ratios only within one run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
