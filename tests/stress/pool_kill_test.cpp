@@ -65,7 +65,7 @@ class Killer {
 };
 
 TEST_P(PoolKillTest, EveryResultOnceInOrderAndOnlyRunningTasksFail) {
-  constexpr int kTasks = 50'000;
+  constexpr int kTasks = test::kAsan || test::kTsan ? 5'000 : 50'000;
   std::vector<int> in(kTasks);
   std::iota(in.begin(), in.end(), 0);
   Pool pool(3);
@@ -94,7 +94,7 @@ TEST_P(PoolKillTest, EveryResultOnceInOrderAndOnlyRunningTasksFail) {
 }
 
 TEST_P(PoolKillTest, UnorderedAndWholeMapsToo) {
-  constexpr int kTasks = 20'000;
+  constexpr int kTasks = test::kAsan || test::kTsan ? 4'000 : 20'000;
   std::vector<int> in(kTasks);
   std::iota(in.begin(), in.end(), 0);
   Pool pool(3);
