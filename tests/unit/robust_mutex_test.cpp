@@ -150,7 +150,17 @@ TEST_F(RobustMutexTest, ASleepingWaiterIsToldOfTheDeath) {
 // A wake-up that went to a waiter that is dead by then must not leave the others asleep.
 TEST_F(RobustMutexTest, KilledWaitersDoNotStrandTheOthers) {
   for (int round = 0; round < 10; ++round) {
-    ASSERT_NE(mutex().lock(), Acquired::no);
+    // Not held by this thread: ThreadSanitizer would take it for held by the forked ones too.
+    Step held;
+    Step enough;
+    Forked holder([&] {
+      if (mutex().lock() == Acquired::no) return 1;
+      held.done();
+      enough.await();
+      mutex().unlock();
+      return 0;
+    });
+    held.await();
     Step waits;
     const auto wait = [&] {
       waits.done();
@@ -160,10 +170,11 @@ TEST_F(RobustMutexTest, KilledWaitersDoNotStrandTheOthers) {
     };
     Forked first(wait), second(wait), survivor(wait);
     for (int i = 0; i < 3; ++i) waits.await();
-    mutex().unlock();
+    enough.done();
     first.kill();
     second.kill();
     EXPECT_EQ(survivor.wait(), 0);
+    EXPECT_EQ(holder.wait(), 0);
   }
 }
 
