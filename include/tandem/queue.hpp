@@ -38,6 +38,7 @@
 #include "tandem/detail/byte_queue.hpp"
 #include "tandem/detail/codec.hpp"
 #include "tandem/detail/deadline.hpp"
+#include "tandem/detail/queue_iterator.hpp"
 #include "tandem/error.hpp"
 #include "tandem/sendable.hpp"
 
@@ -206,32 +207,7 @@ class Queue {
   void shutdown(bool immediate = false) { core_->shutdown(immediate); }
 
   /// Takes items one after another; the end is reached when the queue was shut down and is empty.
-  class Iterator {
-   public:
-    using iterator_concept = std::input_iterator_tag;
-    using value_type = T;
-    using difference_type = std::ptrdiff_t;
-
-    Iterator() = default;
-    [[nodiscard]] T& operator*() const { return *item_; }
-    Iterator& operator++() {
-      try {
-        item_.emplace(queue_->get());
-      } catch (const ShutDown&) {
-        queue_ = nullptr;
-      }
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    [[nodiscard]] bool operator==(std::default_sentinel_t) const { return queue_ == nullptr; }
-
-   private:
-    friend class Queue;
-    explicit Iterator(Queue* queue) : queue_(queue) { ++*this; }
-
-    Queue* queue_ = nullptr;
-    mutable std::optional<T> item_;
-  };
+  using Iterator = detail::QueueIterator<Queue, T>;
   /// Waits for the first item.
   [[nodiscard]] Iterator begin() { return Iterator(this); }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }

@@ -18,6 +18,7 @@
 
 #include "tandem/detail/fingerprint.hpp"
 #include "tandem/detail/manager_proxy.hpp"
+#include "tandem/detail/queue_iterator.hpp"
 #include "tandem/error.hpp"
 #include "tandem/sendable.hpp"
 
@@ -109,32 +110,7 @@ class BasicQueueProxy : public ManagerProxy<Proxy> {
   }
 
   /// Takes items one after another; the end is reached when the queue was shut down and is empty.
-  class Iterator {
-   public:
-    using iterator_concept = std::input_iterator_tag;
-    using value_type = T;
-    using difference_type = std::ptrdiff_t;
-
-    Iterator() = default;
-    [[nodiscard]] T& operator*() const { return *item_; }
-    Iterator& operator++() {
-      try {
-        item_.emplace(queue_->get());
-      } catch (const ShutDown&) {
-        queue_ = nullptr;
-      }
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    [[nodiscard]] bool operator==(std::default_sentinel_t) const { return queue_ == nullptr; }
-
-   private:
-    friend class BasicQueueProxy;
-    explicit Iterator(const BasicQueueProxy* queue) : queue_(queue) { ++*this; }
-
-    const BasicQueueProxy* queue_ = nullptr;
-    mutable std::optional<T> item_;
-  };
+  using Iterator = QueueIterator<const BasicQueueProxy, T>;
   /// Waits for the first item.
   [[nodiscard]] Iterator begin() const { return Iterator(this); }
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
