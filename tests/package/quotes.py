@@ -1,7 +1,8 @@
-"""What the README and docs/ quote from the examples is what stands there: quotes.py REPOSITORY
+"""The pages say what the examples say: quotes.py REPOSITORY
 
-A block of code after a line `<!-- path -->` must occur in that file, line by line. A link into the
-repository must lead to something.
+On every page, README and docs/: C++ in a block of code must be quoted, that is follow a line `<!-- path -->` and
+occur in that file, line by line; and a link into the repository must lead to something. The design pages, which
+also show what nobody would write in a program, may have blocks that are not quoted.
 """
 import pathlib
 import re
@@ -13,10 +14,13 @@ quotes = 0
 for page in [*repository.glob("*.md"), *repository.glob("docs/**/*.md")]:
     name = page.relative_to(repository)
     text = page.read_text()
-    for path, code in re.findall(r"<!-- (\S+) -->\n```\w*\n(.*?)```", text, re.DOTALL):
-        quotes += 1
-        if code not in (repository / path).read_text():
-            wrong.append(f"{name} quotes {path}, which does not say:\n{code}")
+    for path, language, code in re.findall(r"(?:<!-- (\S+) -->\n)?^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if path:
+            quotes += 1
+            if "\n" + code not in "\n" + (repository / path).read_text():
+                wrong.append(f"{name} quotes {path}, which does not say:\n{code}")
+        elif language == "cpp" and "design" not in name.parts:
+            wrong.append(f"{name} has code that is quoted from no example:\n{code}")
     for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text):
         if not (page.parent / target).exists():
             wrong.append(f"{name} links to {target}, which is not there")
