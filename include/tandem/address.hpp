@@ -36,10 +36,13 @@ class TANDEM_EXPORT Address {
 
   /// As it was written.
   [[nodiscard]] const std::string& to_string() const noexcept { return text_; }
+  /// Whether it names no place.
   [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
   /// Of tcp; 0 for all others.
   [[nodiscard]] int port() const noexcept { return port_; }
+  /// Whether it is one of tcp.
   [[nodiscard]] bool is_tcp() const noexcept { return scheme_ == Scheme::tcp; }
+  /// Whether both are written alike.
   bool operator==(const Address& other) const noexcept { return text_ == other.text_; }
 
   void save(detail::Encoder& to) const;

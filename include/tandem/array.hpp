@@ -57,12 +57,14 @@ class Array {
   requires(!std::same_as<std::remove_cvref_t<Range>, Array>) &&
       std::convertible_to<std::ranges::range_reference_t<Range>, T> explicit Array(Range&& range)
       : Array(make(range)) {}
+  /// Of these elements.
   Array(std::initializer_list<T> elements) : Array(make(elements)) {}
 
   Array(const Array&) = default;
   Array& operator=(const Array&) = default;
   ~Array() = default;
 
+  /// The element at i, which must be less than `size()`.
   [[nodiscard]] T& operator[](std::size_t i) const noexcept { return data_[i]; }
   /// \throws std::out_of_range
   [[nodiscard]] T& at(std::size_t i) const {
@@ -71,11 +73,17 @@ class Array {
     }
     return data_[i];
   }
+  /// How many elements there are.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// Whether there are none.
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  /// All elements; valid while this process has a handle, as pointers and iterators are.
   [[nodiscard]] std::span<T> span() const noexcept { return {data_, size_}; }
+  /// The first element.
   [[nodiscard]] T* data() const noexcept { return data_; }
+  /// The first element.
   [[nodiscard]] T* begin() const noexcept { return data_; }
+  /// Behind the last element.
   [[nodiscard]] T* end() const noexcept { return data_ + size_; }
 
   /// Waits until the caller holds the array's lock. This handle must outlive what is returned.

@@ -38,10 +38,12 @@ class ArrayProxy : public detail::ManagerProxy<ArrayProxy<T>> {
   /// Names nothing.
   ArrayProxy() = default;
 
+  /// A copy of the element. \throws std::out_of_range
   [[nodiscard]] T at(std::size_t i) const {
     Request request = at_index(Op::list_get, "ArrayProxy::at", i);
     return found("ArrayProxy::at", i, request.send()).template value<T>();
   }
+  /// Replaces the element. \throws std::out_of_range
   void set(std::size_t i, const T& v) const {
     Request request = at_index(Op::list_set, "ArrayProxy::set", i);
     static_cast<void>(found("ArrayProxy::set", i, request.value(v).send()));
@@ -50,6 +52,7 @@ class ArrayProxy : public detail::ManagerProxy<ArrayProxy<T>> {
   [[nodiscard]] auto operator[](std::size_t i) const {
     return detail::Element<ArrayProxy, std::size_t, T>(*this, i);
   }
+  /// How many elements there are.
   [[nodiscard]] std::size_t size() const {
     return static_cast<std::size_t>(
         this->ask(Op::list_size, "ArrayProxy::size").template raw<std::uint64_t>());
@@ -59,9 +62,11 @@ class ArrayProxy : public detail::ManagerProxy<ArrayProxy<T>> {
     Request request = at_index(Op::list_slice, "ArrayProxy::slice", from);
     return request.raw(std::uint64_t{to}).send().template values<T>();
   }
+  /// All elements, as they were at one moment.
   [[nodiscard]] std::vector<T> copy() const { return slice(0, static_cast<std::size_t>(-1)); }
   /// Iteration goes over `copy()` as it was at this call.
   [[nodiscard]] iterator begin() const { return iterator(copy()); }
+  /// Behind the last element of the copy.
   [[nodiscard]] iterator end() const { return {}; }
 
   /// Adds n; integers wrap around. \returns the value before

@@ -32,20 +32,25 @@ class TANDEM_EXPORT AuthKey {
   template <class Text>
   requires std::convertible_to<const Text&, std::string_view> AuthKey(const Text& text)
       : AuthKey(std::as_bytes(std::span(static_cast<std::string_view>(text)))) {}
+  /// From bytes; the caller's own copy is the caller's to wipe.
   AuthKey(std::span<const std::byte> bytes) : bytes_(bytes.begin(), bytes.end()) {}
+  /// From bytes, likewise.
   AuthKey(const std::vector<std::byte>& bytes) : bytes_(bytes) {}
   /// 32 bytes that nobody can guess.
   [[nodiscard]] static AuthKey random();
 
   AuthKey(const AuthKey&) = default;
   AuthKey(AuthKey&& other) noexcept = default;
+  /// Wipes what it had.
   AuthKey& operator=(AuthKey other) noexcept {
     bytes_.swap(other.bytes_);
     return *this;
   }
   ~AuthKey();
 
+  /// Whether it proves nothing.
   [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+  /// Whether both are the same secret; takes as long whatever they are.
   [[nodiscard]] bool operator==(const AuthKey& other) const noexcept;
 
   void save(detail::Encoder& to) const;

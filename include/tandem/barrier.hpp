@@ -70,6 +70,7 @@ class TANDEM_EXPORT Barrier {
   std::size_t wait_for(const std::chrono::duration<Rep, Period>& d) {
     return core_->wait(detail::Deadline::after(d), "Barrier::wait_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   std::size_t wait_until(const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) {
     return core_->wait(detail::Deadline::at(tp), "Barrier::wait_until");
@@ -79,7 +80,9 @@ class TANDEM_EXPORT Barrier {
   void abort() noexcept { core_->abort(); }
   /// Makes it as new; who waits throws `BrokenBarrier`.
   void reset() { core_->reset(); }
+  /// Whether `wait` throws `BrokenBarrier`.
   [[nodiscard]] bool broken() const noexcept { return core_->broken(); }
+  /// How many must come.
   [[nodiscard]] std::size_t parties() const noexcept { return core_->parties(); }
   /// How many have come and wait for the others.
   [[nodiscard]] std::size_t waiting() const noexcept { return core_->waiting(); }

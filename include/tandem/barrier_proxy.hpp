@@ -40,6 +40,7 @@ class BarrierProxy : public detail::ManagerProxy<BarrierProxy> {
   std::size_t wait_for(const std::chrono::duration<Rep, Period>& d) const {
     return wait_before(detail::Deadline::after(d), "BarrierProxy::wait_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   std::size_t wait_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) const {
@@ -50,7 +51,9 @@ class BarrierProxy : public detail::ManagerProxy<BarrierProxy> {
   void abort() const { static_cast<void>(ask(Op::barrier_abort, "BarrierProxy::abort")); }
   /// Makes it as new; who waits throws `BrokenBarrier`.
   void reset() const { static_cast<void>(ask(Op::barrier_reset, "BarrierProxy::reset")); }
+  /// Whether `wait` throws `BrokenBarrier`.
   [[nodiscard]] bool broken() const { return state("BarrierProxy::broken").broken; }
+  /// How many must come.
   [[nodiscard]] std::size_t parties() const { return state("BarrierProxy::parties").parties; }
   /// How many have come and wait for the others.
   [[nodiscard]] std::size_t waiting() const { return state("BarrierProxy::waiting").waiting; }

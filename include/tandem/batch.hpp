@@ -37,30 +37,40 @@ class DictBatch {
   using Step = detail::BatchStep;
 
  public:
+  // For the library.
   explicit DictBatch(detail::ManagerObject object) : batch_(std::move(object)) {}
 
+  /// As DictProxy::at. \returns what the step will have given when the batch has run; so do the others
   Later<V> at(const K& k) {
     return {key(Op::dict_get, "DictProxy::at", k),
             [](Step& s) { return s.found().template value<V>(); }};
   }
+  /// As DictProxy::get.
   Later<std::optional<V>> get(const K& k) {
     return {key(Op::dict_get, "DictProxy::get", k), optional};
   }
+  /// As DictProxy::pop; nothing where there is no such key.
   Later<std::optional<V>> pop(const K& k) {
     return {key(Op::dict_pop, "DictProxy::pop", k), optional};
   }
+  /// As DictProxy::contains.
   Later<bool> contains(const K& k) {
     return {key(Op::dict_contains, "DictProxy::contains", k), whether};
   }
+  /// As DictProxy::erase.
   Later<bool> erase(const K& k) { return {key(Op::dict_erase, "DictProxy::erase", k), whether}; }
+  /// As DictProxy::set.
   void set(const K& k, const V& v) { value(Op::dict_set, "DictProxy::set", k, v); }
+  /// As DictProxy::insert.
   Later<bool> insert(const K& k, const V& v) {
     return {value(Op::dict_insert, "DictProxy::insert", k, v), whether};
   }
+  /// As DictProxy::set_default.
   Later<V> set_default(const K& k, const V& v) {
     return {value(Op::dict_set_default, "DictProxy::set_default", k, v),
             [](Step& s) { return s.reply().template value<V>(); }};
   }
+  /// As DictProxy::fetch_add.
   Later<V> fetch_add(const K& k, std::type_identity_t<V> n) requires detail::Addable<V> {
     detail::ManagerRequest request(batch_.object(), Op::dict_fetch_add, "DictProxy::fetch_add");
     request.key(k).raw(detail::number_type<V>()).raw(n);
@@ -108,13 +118,16 @@ class ListBatch {
   using Step = detail::BatchStep;
 
  public:
+  // For the library.
   explicit ListBatch(detail::ManagerObject object) : batch_(std::move(object)) {}
 
+  /// As ListProxy::at.
   Later<T> at(std::size_t i) {
     detail::ManagerRequest request(batch_.object(), Op::list_get, "ListProxy::at");
     return {batch_.add(request.raw(std::uint64_t{i}), "ListProxy::at"),
             [](Step& s) { return s.found().template value<T>(); }};
   }
+  /// As ListProxy::push_back.
   void push_back(const T& v) {
     detail::ManagerRequest request(batch_.object(), Op::list_extend, "ListProxy::push_back");
     batch_.add(request.value(v), "ListProxy::push_back");
@@ -125,6 +138,7 @@ class ListBatch {
     return {batch_.add(request.raw(std::uint64_t{i}).value(v), "ListProxy::set"),
             [](Step& s) { return s.reply().found(); }};
   }
+  /// As ListProxy::pop_back; nothing where the list is empty.
   Later<std::optional<T>> pop_back() {
     detail::ManagerRequest request(batch_.object(), Op::list_pop_back, "ListProxy::pop_back");
     return {batch_.add(request, "ListProxy::pop_back"), [](Step& s) -> std::optional<T> {
@@ -133,6 +147,7 @@ class ListBatch {
               return reply.template value<T>();
             }};
   }
+  /// As ListProxy::fetch_add.
   Later<T> fetch_add(std::size_t i, std::type_identity_t<T> n) requires detail::Addable<T> {
     detail::ManagerRequest request(batch_.object(), Op::list_fetch_add, "ListProxy::fetch_add");
     request.raw(std::uint64_t{i}).raw(detail::number_type<T>()).raw(n);

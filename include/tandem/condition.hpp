@@ -74,12 +74,14 @@ class TANDEM_EXPORT Condition {
                               const std::chrono::duration<Rep, Period>& d, Predicate predicate) {
     return wait_for_true(lock, detail::Deadline::after(d), predicate, "Condition::wait_for");
   }
+  /// As the above, until a point of the steady clock.
   template <ConditionLock L, class Duration>
   [[nodiscard]] bool wait_until(
       std::unique_lock<L>& lock,
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) {
     return wait_once(lock, detail::Deadline::at(tp), "Condition::wait_until");
   }
+  /// As the above, until a point of the steady clock.
   template <ConditionLock L, class Duration, std::predicate Predicate>
   [[nodiscard]] bool wait_until(
       std::unique_lock<L>& lock,
@@ -90,6 +92,7 @@ class TANDEM_EXPORT Condition {
   /// Wakes one of those who wait; nothing when nobody does. Best called with the lock held or just
   /// released; who is killed between the change and this call notifies nobody.
   void notify_one() noexcept { core_->notify_one(); }
+  /// Wakes all of those who wait.
   void notify_all() noexcept { core_->notify_all(); }
 
   /// As messages call it; the same in every process.

@@ -60,12 +60,14 @@ class ConditionProxy : public detail::ManagerProxy<ConditionProxy> {
                               Predicate predicate) const {
     return wait_for_true(lock, detail::Deadline::after(d), predicate, "ConditionProxy::wait_for");
   }
+  /// As the above, until a point of the steady clock.
   template <ConditionLockProxy L, class Duration>
   [[nodiscard]] bool wait_until(
       std::unique_lock<L>& lock,
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) const {
     return wait_once(lock, detail::Deadline::at(tp), "ConditionProxy::wait_until");
   }
+  /// As the above, until a point of the steady clock.
   template <ConditionLockProxy L, class Duration, std::predicate Predicate>
   [[nodiscard]] bool wait_until(
       std::unique_lock<L>& lock,
@@ -76,6 +78,7 @@ class ConditionProxy : public detail::ManagerProxy<ConditionProxy> {
 
   /// Wakes one of those who wait; nothing when nobody does.
   void notify_one() const { notify(1, "ConditionProxy::notify_one"); }
+  /// Wakes all of those who wait.
   void notify_all() const { notify(~std::uint64_t{0}, "ConditionProxy::notify_all"); }
 
   // For the library.

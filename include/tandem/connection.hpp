@@ -80,6 +80,7 @@ class Writer : public detail::ConnectionEnd {
 
   /// As Connection::send.
   void send(const T& value) requires std::copy_constructible<T> { send_value(value); }
+  /// As Connection::send of a value that can only be moved.
   void send(T&& value) { send_value(value); }
 
   // For the library.

@@ -55,13 +55,16 @@ class DictProxy : public detail::ManagerProxy<DictProxy<K, V>> {
   [[nodiscard]] V at(const K& k) const {
     return found("DictProxy::at", with_key(Op::dict_get, "DictProxy::at", k)).template value<V>();
   }
+  /// A copy of the value; nothing when there is no such key.
   [[nodiscard]] std::optional<V> get(const K& k) const {
     return maybe(with_key(Op::dict_get, "DictProxy::get", k));
   }
+  /// A copy of the value, or `otherwise` when there is no such key.
   [[nodiscard]] V get_or(const K& k, V otherwise) const {
     Reply reply = with_key(Op::dict_get, "DictProxy::get_or", k);
     return reply.found() ? reply.template value<V>() : std::move(otherwise);
   }
+  /// Puts the value there, whatever was there before.
   void set(const K& k, const V& v) const {
     Request(this->object_, Op::dict_set, "DictProxy::set").key(k).value(v).run();
   }
@@ -79,6 +82,7 @@ class DictProxy : public detail::ManagerProxy<DictProxy<K, V>> {
   V pop(const K& k) const {
     return found("DictProxy::pop", with_key(Op::dict_pop, "DictProxy::pop", k)).template value<V>();
   }
+  /// Takes the value out; `otherwise` when there is no such key.
   V pop(const K& k, V otherwise) const {
     Reply reply = with_key(Op::dict_pop, "DictProxy::pop", k);
     return reply.found() ? reply.template value<V>() : std::move(otherwise);
@@ -107,18 +111,23 @@ class DictProxy : public detail::ManagerProxy<DictProxy<K, V>> {
     }
     request.run();
   }
+  /// Sets these pairs in one step.
   void update(std::initializer_list<std::pair<K, V>> pairs) const {
     update<const std::initializer_list<std::pair<K, V>>&>(pairs);
   }
+  /// Whether there is such a key.
   [[nodiscard]] bool contains(const K& k) const {
     return with_key(Op::dict_contains, "DictProxy::contains", k).found();
   }
+  /// How many keys there are.
   [[nodiscard]] std::size_t size() const {
     return static_cast<std::size_t>(Request(this->object_, Op::dict_size, "DictProxy::size")
                                         .send()
                                         .template raw<std::uint64_t>());
   }
+  /// Whether there are none.
   [[nodiscard]] bool empty() const { return size() == 0; }
+  /// Erases all keys.
   void clear() const { Request(this->object_, Op::dict_clear, "DictProxy::clear").run(); }
 
   /// In ascending order.
@@ -147,6 +156,7 @@ class DictProxy : public detail::ManagerProxy<DictProxy<K, V>> {
               [](const auto& a, const auto& b) { return a.first < b.first; });
     return all;
   }
+  /// All items, as they were at one moment.
   [[nodiscard]] std::map<K, V> copy() const {
     std::map<K, V> all;
     for (auto& [k, v] : items()) all.emplace_hint(all.end(), std::move(k), std::move(v));
@@ -154,6 +164,7 @@ class DictProxy : public detail::ManagerProxy<DictProxy<K, V>> {
   }
   /// Iteration goes over `items()` as they were at this call.
   [[nodiscard]] iterator begin() const { return iterator(items()); }
+  /// Behind the last of the items.
   [[nodiscard]] iterator end() const { return {}; }
 
   /// `d[k] = v` sets, `V v = d[k]` is `at(k)`, and `d[k] += v` does not compile.

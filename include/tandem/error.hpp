@@ -33,6 +33,7 @@ class TANDEM_EXPORT SystemError : public Error {
   /// \param code what the system said
   /// \param what call and object, to which the text of the code is added
   SystemError(std::error_code code, std::string_view what);
+  /// Its errno, in the system's category.
   [[nodiscard]] const std::error_code& code() const noexcept { return code_; }
 
  private:
@@ -102,11 +103,13 @@ class TANDEM_EXPORT AuthenticationError : public Error {
 /// An exception of another process whose type is not known here.
 class TANDEM_EXPORT RemoteError : public Error {
  public:
+  /// What decoding makes of an exception of unknown type.
   RemoteError(std::string type_name, std::string_view what, std::string remote_trace, int pid);
   /// Name of the exception's type as written in the program that threw it.
   [[nodiscard]] const std::string& type_name() const noexcept { return type_name_; }
   /// Where it was thrown: process name, pid and call.
   [[nodiscard]] const std::string& remote_trace() const noexcept { return remote_trace_; }
+  /// Of the process that threw it.
   [[nodiscard]] int pid() const noexcept { return pid_; }
 
  private:
@@ -118,7 +121,9 @@ class TANDEM_EXPORT RemoteError : public Error {
 /// A pool's worker ended while it ran this task.
 class TANDEM_EXPORT WorkerDied : public Error {
  public:
+  /// \param exit_code 0..255, or minus the signal's number, which the message spells out
   WorkerDied(std::string_view what, int pid, int exit_code);
+  /// Of the worker.
   [[nodiscard]] int pid() const noexcept { return pid_; }
   /// 0..255, or minus the signal's number.
   [[nodiscard]] int exit_code() const noexcept { return exit_code_; }

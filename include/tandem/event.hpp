@@ -36,7 +36,9 @@ class TANDEM_EXPORT Event {
   /// Releases all who wait, and all who will until `clear`. No system call when nobody waits. What
   /// the caller wrote before it is seen by those it releases.
   void set();
+  /// From now on `wait` waits again.
   void clear();
+  /// Whether `wait` would return at once.
   [[nodiscard]] bool is_set() const;
 
   /// Returns once it is, or was while waiting, set.
@@ -46,6 +48,7 @@ class TANDEM_EXPORT Event {
   [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period>& d) {
     return core_->wait(detail::Deadline::after(d));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool wait_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) {

@@ -26,7 +26,9 @@ class EventProxy : public detail::ManagerProxy<EventProxy> {
 
   /// Releases all who wait, and all who will until `clear`.
   void set() const { static_cast<void>(ask(Op::event_set, "EventProxy::set")); }
+  /// From now on `wait` waits again.
   void clear() const { static_cast<void>(ask(Op::event_clear, "EventProxy::clear")); }
+  /// Whether `wait` would return at once.
   [[nodiscard]] bool is_set() const { return ask(Op::event_is_set, "EventProxy::is_set").found(); }
   /// Returns once it is, or was while waiting, set.
   void wait() const {
@@ -37,6 +39,7 @@ class EventProxy : public detail::ManagerProxy<EventProxy> {
   [[nodiscard]] bool wait_for(const std::chrono::duration<Rep, Period>& d) const {
     return wait_in_server(Op::event_wait, "EventProxy::wait_for", detail::Deadline::after(d));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool wait_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) const {

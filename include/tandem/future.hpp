@@ -64,6 +64,7 @@ class Future {
   [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> d) const {
     return source().wait(detail::Deadline::after(d));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool wait_until(
       std::chrono::time_point<std::chrono::steady_clock, Duration> tp) const {

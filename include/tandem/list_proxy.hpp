@@ -42,9 +42,11 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
   /// Names nothing.
   ListProxy() { check(); }
 
+  /// Adds an element at the end.
   void push_back(const T& v) const {
     Request(this->object_, Op::list_extend, "ListProxy::push_back").value(v).run();
   }
+  /// As push_back.
   void append(const T& v) const { push_back(v); }
   /// Appends every element of a range in one step.
   template <std::ranges::input_range Range>
@@ -53,6 +55,7 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
     for (auto&& v : range) request.value(static_cast<const T&>(v));
     request.run();
   }
+  /// Appends these elements in one step.
   void extend(std::initializer_list<T> range) const {
     extend<const std::initializer_list<T>&>(range);
   }
@@ -72,11 +75,14 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
     }
     return reply.template value<T>();
   }
+  /// As pop_back.
   T pop() const { return pop_back(); }
+  /// Takes the element at i out. \throws std::out_of_range
   T pop(std::size_t i) const {
     return found("ListProxy::pop", i, at_index(Op::list_pop, "ListProxy::pop", i))
         .template value<T>();
   }
+  /// Erases the element at i. \throws std::out_of_range
   void erase(std::size_t i) const {
     static_cast<void>(
         found("ListProxy::erase", i, at_index(Op::list_erase, "ListProxy::erase", i)));
@@ -85,6 +91,7 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
   bool remove(const T& v) const requires UniquelyEncoded<T> {
     return Request(this->object_, Op::list_remove, "ListProxy::remove").key(v).send().found();
   }
+  /// A copy of the element at i. \throws std::out_of_range
   [[nodiscard]] T at(std::size_t i) const {
     return found("ListProxy::at", i, at_index(Op::list_get, "ListProxy::at", i))
         .template value<T>();
@@ -93,6 +100,7 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
   [[nodiscard]] auto operator[](std::size_t i) const {
     return detail::Element<ListProxy, std::size_t, T>(*this, i);
   }
+  /// Replaces the element at i. \throws std::out_of_range
   void set(std::size_t i, const T& v) const {
     static_cast<void>(found("ListProxy::set", i,
                             Request(this->object_, Op::list_set, "ListProxy::set")
@@ -109,10 +117,13 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
         .send()
         .template values<T>();
   }
+  /// How many elements there are.
   [[nodiscard]] std::size_t size() const {
     return number(Request(this->object_, Op::list_size, "ListProxy::size").send());
   }
+  /// Whether there are none.
   [[nodiscard]] bool empty() const { return size() == 0; }
+  /// Erases all elements.
   void clear() const { Request(this->object_, Op::list_clear, "ListProxy::clear").run(); }
   /// \returns the position of the first element equal to v
   [[nodiscard]] std::optional<std::size_t> index(const T& v) const requires UniquelyEncoded<T> {
@@ -134,10 +145,13 @@ class ListProxy : public detail::ManagerProxy<ListProxy<T>> {
         .bytes([&](detail::Encoder& to) { detail::encode_callable<F>(to, less); })
         .run();
   }
+  /// Turns the order round.
   void reverse() const { Request(this->object_, Op::list_reverse, "ListProxy::reverse").run(); }
+  /// All elements, as they were at one moment.
   [[nodiscard]] std::vector<T> copy() const { return slice(0, static_cast<std::size_t>(-1)); }
   /// Iteration goes over `copy()` as it was at this call.
   [[nodiscard]] iterator begin() const { return iterator(copy()); }
+  /// Behind the last element of the copy.
   [[nodiscard]] iterator end() const { return {}; }
 
   /// Adds n; integers wrap around. \returns the value before

@@ -57,6 +57,7 @@ class Listener {
   explicit Listener(Address address, AuthKey key = {})
       : core_(detail::ByteListener::create(std::move(address), std::move(key))) {}
   Listener(Listener&&) noexcept = default;
+  /// Closes what it had.
   Listener& operator=(Listener&& other) noexcept {
     if (this != &other) {
       close();
@@ -81,6 +82,7 @@ class Listener {
       std::chrono::duration<Rep, Period> timeout) {
     return accept_before(detail::Deadline::after(timeout));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] std::optional<Connection<Send, Recv>> accept_until(
       std::chrono::time_point<detail::Deadline::Clock, Duration> when) {
@@ -101,6 +103,7 @@ class Listener {
   void close() noexcept {
     if (core_ != nullptr) core_->close();
   }
+  /// Whether it was closed or moved from here.
   [[nodiscard]] bool closed() const noexcept { return core_ == nullptr || core_->closed(); }
 
  private:

@@ -55,6 +55,7 @@ class TANDEM_EXPORT Lock {
   [[nodiscard]] bool try_lock_for(const std::chrono::duration<Rep, Period>& d) {
     return core_->lock(detail::Deadline::after(d), "Lock::try_lock_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool try_lock_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) {

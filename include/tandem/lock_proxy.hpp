@@ -52,6 +52,7 @@ class BasicLockProxy : public detail::ManagerProxy<BasicLockProxy<kind>> {
     return acquire(detail::Deadline::after(d),
                    kRecursive ? "RLockProxy::try_lock_for" : "LockProxy::try_lock_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool try_lock_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) const {
@@ -90,7 +91,9 @@ class BasicLockProxy : public detail::ManagerProxy<BasicLockProxy<kind>> {
   }
 };
 
+/// A lock that its owner cannot take twice.
 using LockProxy = BasicLockProxy<detail::ObjectKind::lock>;
+/// A lock that its owner may take again.
 using RLockProxy = BasicLockProxy<detail::ObjectKind::rlock>;
 
 }  // namespace tandem

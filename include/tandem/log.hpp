@@ -17,6 +17,7 @@
 
 namespace tandem {
 
+/// How much a line matters.
 enum class LogLevel { debug, info, warning, error };
 
 /// Receives a whole line, without a newline and of at most 4 KiB; what is longer ends in "...".

@@ -37,6 +37,7 @@
 
 namespace tandem {
 
+/// How a Manager is started.
 struct ManagerOptions {
   /// Where the server lets in whoever knows the key; empty: a unix name that nobody can guess.
   Address address = {};
@@ -64,13 +65,16 @@ class TANDEM_EXPORT Manager {
  public:
   /// \throws StartError
   Manager();
+  /// The same with options. \throws AuthenticationError for tcp without a key
   explicit Manager(ManagerOptions options);
   /// Joins a manager that another program has started, here or on another machine. Its proxies then
   /// work in this process and in those it starts. Over a unix address calls go through shared
   /// memory, over tcp through the socket: as fast as that, and not encrypted. \throws as
   /// `tandem::connect`
   [[nodiscard]] static Manager connect(Address address, AuthKey authkey);
+  /// The other may then only be destroyed or assigned to.
   Manager(Manager&& other) noexcept;
+  /// Ends the server it had.
   Manager& operator=(Manager&& other) noexcept;
   /// As `shutdown()`. In a forked child, or of one that was joined: only lets go.
   ~Manager();
@@ -81,11 +85,13 @@ class TANDEM_EXPORT Manager {
   [[nodiscard]] AuthKey authkey() const;
   /// Of the server process, on its machine.
   [[nodiscard]] int pid() const;
+  /// Of the server process.
   [[nodiscard]] const std::string& name() const;
   /// Ends the server and waits for it: what it is doing is finished, but after a second it is
   /// killed. Again: does nothing. Other calls then throw `Closed`. \throws Error in a process that
   /// did not start it
   void shutdown();
+  /// What the server holds now.
   [[nodiscard]] ManagerStatistics statistics() const;
 
   /// A new dictionary with these items. With a name: the dictionary of that name, made if there is
@@ -102,6 +108,7 @@ class TANDEM_EXPORT Manager {
   [[nodiscard]] ListProxy<T> list(std::vector<T> init = {}, std::string_view name = {}) {
     return make<ListProxy<T>>("Manager::list", name, Values<T>{init});
   }
+  /// A new value.
   template <class T>
   [[nodiscard]] ValueProxy<T> value(const std::type_identity_t<T>& init = T(),
                                     std::string_view name = {}) {
@@ -121,6 +128,7 @@ class TANDEM_EXPORT Manager {
   [[nodiscard]] ArrayProxy<T> array(const std::vector<T>& init, std::string_view name = {}) {
     return make<ArrayProxy<T>>("Manager::array", name, Values<T>{init});
   }
+  /// A new namespace, without names.
   [[nodiscard]] NamespaceProxy namespace_(std::string_view name = {}) {
     return make<NamespaceProxy>("Manager::namespace_", name);
   }
@@ -129,14 +137,17 @@ class TANDEM_EXPORT Manager {
   [[nodiscard]] QueueProxy<T> queue(std::size_t maxsize = 0, std::string_view name = {}) {
     return make<QueueProxy<T>>("Manager::queue", name, Number{maxsize});
   }
+  /// A new queue, as `queue`.
   template <class T>
   [[nodiscard]] JoinableQueueProxy<T> joinable_queue(std::size_t maxsize = 0,
                                                      std::string_view name = {}) {
     return make<JoinableQueueProxy<T>>("Manager::joinable_queue", name, Number{maxsize});
   }
+  /// A new lock, not held.
   [[nodiscard]] LockProxy lock(std::string_view name = {}) {
     return make<LockProxy>("Manager::lock", name);
   }
+  /// A new recursive lock, not held.
   [[nodiscard]] RLockProxy rlock(std::string_view name = {}) {
     return make<RLockProxy>("Manager::rlock", name);
   }
@@ -144,6 +155,7 @@ class TANDEM_EXPORT Manager {
   [[nodiscard]] SemaphoreProxy semaphore(std::size_t permits = 1, std::string_view name = {}) {
     return make<SemaphoreProxy>("Manager::semaphore", name, Number{permits});
   }
+  /// A new semaphore, as `semaphore`.
   [[nodiscard]] BoundedSemaphoreProxy bounded_semaphore(std::size_t permits = 1,
                                                         std::string_view name = {}) {
     return make<BoundedSemaphoreProxy>("Manager::bounded_semaphore", name, Number{permits});

@@ -58,6 +58,7 @@ class NamespaceProxy : public detail::ManagerProxy<NamespaceProxy> {
       return detail::decode<T>(from);
     });
   }
+  /// Whether there is such a name.
   [[nodiscard]] bool contains(std::string_view name) const {
     return with_name(Op::dict_contains, "NamespaceProxy::contains", name).found();
   }

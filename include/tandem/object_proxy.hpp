@@ -34,7 +34,7 @@ class ObjectProxy : public detail::ManagerProxy<ObjectProxy<T>> {
   /// Names nothing.
   ObjectProxy() = default;
 
-  /// Calls `(object.*method)(args...)` in the server. A method that is not overloaded, const or
+  /// Calls the method in the server, `object.method(args...)`. One that is not overloaded, const or
   /// not; its parameters and result must be Sendable, or references to what is.
   /// \returns what the method returned, references as copies
   /// \throws what the method threw, with its type

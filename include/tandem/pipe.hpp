@@ -22,7 +22,9 @@ namespace tandem {
 /// What `first` sends, `second` receives: A's go from first to second, B's back.
 template <class A, class B = A>
 struct Pipe {
+  /// Sends A, receives B.
   Connection<A, B> first;
+  /// Sends B, receives A.
   Connection<B, A> second;
 
   /// \throws SystemError when there is no shared memory or descriptor left
@@ -39,7 +41,9 @@ struct Pipe {
 /// What `second` sends, `first` receives.
 template <class T>
 struct OneWayPipe {
+  /// Receives.
   Reader<T> first;
+  /// Sends.
   Writer<T> second;
 
   /// \throws SystemError when there is no shared memory or descriptor left

@@ -28,17 +28,23 @@ namespace tandem {
 
 /// Tags that choose the start method of one Process; each converts to StartMethod.
 namespace start {
+/// The type of a tag.
 template <StartMethod method>
 struct Tag {
+  /// As what it chooses.
   constexpr operator StartMethod() const noexcept { return method; }
 };
+/// The program anew.
 inline constexpr Tag<StartMethod::spawn> spawn{};
+/// A copy of this process.
 inline constexpr Tag<StartMethod::fork> fork{};
+/// A copy of the fork server.
 inline constexpr Tag<StartMethod::forkserver> forkserver{};
 }  // namespace start
 
 /// What a Process starts with unless it is told otherwise: spawn. Children inherit the choice.
 [[nodiscard]] TANDEM_EXPORT StartMethod start_method() noexcept;
+/// Chooses it, for this process and those it starts from now on. May be called again.
 TANDEM_EXPORT void set_start_method(StartMethod method);
 /// Those that work here, the default first.
 [[nodiscard]] TANDEM_EXPORT std::vector<StartMethod> all_start_methods();
@@ -86,17 +92,20 @@ inline constexpr bool kProcessOption<start::Tag<method>> = true;
 /// close, moves and destruction need the object for themselves.
 class Process {
  public:
+  /// `target(args...)`, with the options a Process has by default.
   template <class F, class... A>
   requires(!detail::kProcessOption<std::decay_t<F>> &&
            !std::same_as<std::decay_t<F>, Process>) explicit Process(F&& target, A&&... args)
       : Process(ProcessOptions{}, std::forward<F>(target), std::forward<A>(args)...) {}
 
+  /// `target(args...)`, under options.
   template <class F, class... A>
   Process(ProcessOptions options, F&& target, A&&... args)
       : core_(std::make_unique<detail::ProcessCore>(
             std::move(options),
             detail::make_sendable_target(std::forward<F>(target), std::forward<A>(args)...))) {}
 
+  /// `target(args...)`, by that start method.
   template <StartMethod method, class F, class... A>
   Process(start::Tag<method> tag, F&& target, A&&... args)
       : Process(ProcessOptions{.start_method = tag}, std::forward<F>(target),
@@ -132,10 +141,13 @@ class Process {
     return core("Process::join_until").join(detail::Deadline::at(tp));
   }
 
+  /// Whether it was started and has not ended.
   [[nodiscard]] bool is_alive() const { return core("Process::is_alive").is_alive(); }
   /// 0 before start().
   [[nodiscard]] int pid() const { return core("Process::pid").pid(); }
+  /// As messages call it.
   [[nodiscard]] const std::string& name() const { return core("Process::name").name(); }
+  /// Whether it ends with the process that started it.
   [[nodiscard]] bool daemon() const { return core("Process::daemon").daemon(); }
   /// \returns nothing before the end; 0..255; -S if signal S ended it; 255 when a stranger's wait
   ///   took the status, or its fork server ended before it, and the kernel does not remember it
@@ -166,11 +178,16 @@ class Process {
 /// What is known about a process of this family. A copy is cheap and may outlive it.
 class TANDEM_EXPORT ProcessInfo {
  public:
+  // For the library.
   ProcessInfo(std::string name, int pid, bool daemon, std::shared_ptr<detail::Child> child);
 
+  /// As messages call it.
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// Its number in the system.
   [[nodiscard]] int pid() const noexcept { return pid_; }
+  /// Whether it ends with the process that started it.
   [[nodiscard]] bool daemon() const noexcept { return daemon_; }
+  /// Whether it has not ended.
   [[nodiscard]] bool is_alive() const;
 
  private:
@@ -180,6 +197,7 @@ class TANDEM_EXPORT ProcessInfo {
   std::shared_ptr<detail::Child> child_;  // null for this process and its parent
 };
 
+/// This process.
 [[nodiscard]] TANDEM_EXPORT ProcessInfo current_process();
 /// Who started this process; nothing in one that no Process started.
 [[nodiscard]] TANDEM_EXPORT std::optional<ProcessInfo> parent_process();

@@ -18,7 +18,9 @@ namespace tandem {
 ///
 /// Where neither the input nor `total` knows how many elements there are, share and ETA are left out.
 struct ProgressOptions {
+  /// Whether there is any.
   bool enabled = false;
+  /// What the line begins with.
   std::string label = {};
   /// How many elements there will be, for an input that does not know its length; nothing: not known
   /// yet. Asked before a line is written, until it is known, by whichever thread of the pool's program

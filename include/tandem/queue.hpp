@@ -66,6 +66,7 @@ class Queue {
   /// \param maxsize most items waiting; 0 = no limit
   /// \throws SystemError when there is no shared memory or descriptor left
   explicit Queue(std::size_t maxsize = 0) : Queue(QueueOptions{.maxsize = maxsize}) {}
+  /// The same with other options than maxsize.
   explicit Queue(QueueOptions options) : Queue(options, detail::QueueKind::plain) {}
 
   /// A queue that programs of the same user find by its name. The name stays, across the end of
@@ -95,6 +96,7 @@ class Queue {
   [[nodiscard]] bool put_for(const T& value, std::chrono::duration<Rep, Period> timeout) {
     return put_before(value, detail::Deadline::after(timeout));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool put_until(const T& value,
                                std::chrono::time_point<detail::Deadline::Clock, Duration> when) {
@@ -144,6 +146,7 @@ class Queue {
   [[nodiscard]] std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout) {
     return get_before(detail::Deadline::after(timeout));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] std::optional<T> get_until(
       std::chrono::time_point<detail::Deadline::Clock, Duration> when) {
@@ -173,6 +176,7 @@ class Queue {
 
   /// Items that wait: those all processes can see and those buffered in this one. A snapshot.
   [[nodiscard]] std::size_t size() const { return core_->size(); }
+  /// Whether no item waits. A snapshot.
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// Whether maxsize items wait; never of an unbounded queue.
   [[nodiscard]] bool full() const { return core_->full(); }
@@ -210,6 +214,7 @@ class Queue {
   using Iterator = detail::QueueIterator<Queue, T>;
   /// Waits for the first item.
   [[nodiscard]] Iterator begin() { return Iterator(this); }
+  /// Reached when the queue was shut down and is empty.
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
 
   // For the library: crossing to another process.
@@ -251,6 +256,7 @@ class JoinableQueue : public Queue<T> {
   /// As for Queue.
   explicit JoinableQueue(std::size_t maxsize = 0)
       : JoinableQueue(QueueOptions{.maxsize = maxsize}) {}
+  /// As for Queue.
   explicit JoinableQueue(QueueOptions options) : Queue<T>(options, detail::QueueKind::joinable) {}
 
   /// As for Queue.
@@ -313,6 +319,7 @@ class SimpleQueue {
     (void)core_->get(item.message(), detail::Deadline::never());
     return item.take(detail::Route::queue, "SimpleQueue::get");
   }
+  /// Whether no item waits. A snapshot.
   [[nodiscard]] bool empty() const { return core_->size() == 0; }
   /// As for Queue.
   [[nodiscard]] int fd() const { return core_->fd(); }

@@ -47,6 +47,7 @@ class BasicQueueProxy : public ManagerProxy<Proxy> {
   [[nodiscard]] bool put_for(const T& value, std::chrono::duration<Rep, Period> timeout) const {
     return put_before(value, Deadline::after(timeout), "QueueProxy::put_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool put_until(const T& value,
                                std::chrono::time_point<Deadline::Clock, Duration> when) const {
@@ -79,6 +80,7 @@ class BasicQueueProxy : public ManagerProxy<Proxy> {
   [[nodiscard]] std::optional<T> get_for(std::chrono::duration<Rep, Period> timeout) const {
     return get_before(Deadline::after(timeout), "QueueProxy::get_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] std::optional<T> get_until(
       std::chrono::time_point<Deadline::Clock, Duration> when) const {
@@ -95,6 +97,7 @@ class BasicQueueProxy : public ManagerProxy<Proxy> {
 
   /// Items that wait.
   [[nodiscard]] std::size_t size() const { return state("QueueProxy::size").first; }
+  /// Whether no item waits. A snapshot.
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// Whether maxsize items wait; never of an unbounded queue.
   [[nodiscard]] bool full() const {
@@ -113,6 +116,7 @@ class BasicQueueProxy : public ManagerProxy<Proxy> {
   using Iterator = QueueIterator<const BasicQueueProxy, T>;
   /// Waits for the first item.
   [[nodiscard]] Iterator begin() const { return Iterator(this); }
+  /// Reached when the queue was shut down and is empty.
   [[nodiscard]] std::default_sentinel_t end() const { return {}; }
 
   // For the library.

@@ -35,6 +35,7 @@ class ResultStream {
   /// R, or std::monostate for void.
   using value_type = detail::Stored<R>;
 
+  /// An input iterator over the results; all of a stream are one.
   class iterator {
    public:
     using iterator_concept = std::input_iterator_tag;
@@ -42,12 +43,16 @@ class ResultStream {
     using difference_type = std::ptrdiff_t;
 
     iterator() = default;
+    /// The result, which may be changed and moved from.
     value_type& operator*() const { return *stream_->current_; }
+    /// Waits for the next result. \throws as `next`
     iterator& operator++() {
       stream_->current_ = stream_->next();
       return *this;
     }
+    /// The same.
     void operator++(int) { ++*this; }
+    /// Whether there is none.
     friend bool operator==(const iterator& it, std::default_sentinel_t) { return it.at_end(); }
 
    private:
@@ -60,6 +65,7 @@ class ResultStream {
   ResultStream(const ResultStream&) = delete;
   ResultStream& operator=(const ResultStream&) = delete;
   ResultStream(ResultStream&&) noexcept = default;
+  /// Gives up the rest of what it had.
   ResultStream& operator=(ResultStream&& other) noexcept {
     if (this != &other) {
       give_up();
@@ -97,6 +103,7 @@ class ResultStream {
     current_ = next();
     return iterator(this);
   }
+  /// Reached when there is no further result.
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:

@@ -50,6 +50,7 @@ class TANDEM_EXPORT Semaphore {
   [[nodiscard]] bool try_acquire_for(const std::chrono::duration<Rep, Period>& d) {
     return core_->acquire(detail::Deadline::after(d));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool try_acquire_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) {
@@ -80,7 +81,9 @@ class TANDEM_EXPORT Semaphore {
 /// SystemError EOVERFLOW. As Python's `multiprocessing.BoundedSemaphore`, which throws ValueError.
 class TANDEM_EXPORT BoundedSemaphore : public Semaphore {
  public:
+  /// With one permit.
   BoundedSemaphore() : BoundedSemaphore(1) {}
+  /// \param permits to begin with, and at most \throws as Semaphore
   explicit BoundedSemaphore(std::size_t permits);
   [[nodiscard]] static BoundedSemaphore detail_decode(detail::Decoder& from);
 

@@ -45,6 +45,7 @@ class BasicSemaphoreProxy : public detail::ManagerProxy<BasicSemaphoreProxy<kind
   [[nodiscard]] bool try_acquire_for(const std::chrono::duration<Rep, Period>& d) const {
     return acquire_before(detail::Deadline::after(d), "SemaphoreProxy::try_acquire_for");
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool try_acquire_until(
       const std::chrono::time_point<std::chrono::steady_clock, Duration>& tp) const {
@@ -75,7 +76,9 @@ class BasicSemaphoreProxy : public detail::ManagerProxy<BasicSemaphoreProxy<kind
   }
 };
 
+/// A semaphore that may have more permits than it began with.
 using SemaphoreProxy = BasicSemaphoreProxy<detail::ObjectKind::semaphore>;
+/// A semaphore that never has more permits than it began with.
 using BoundedSemaphoreProxy = BasicSemaphoreProxy<detail::ObjectKind::bounded_semaphore>;
 
 }  // namespace tandem

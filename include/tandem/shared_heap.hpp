@@ -75,10 +75,13 @@ class HeapAllocator {
 /// The allocator of all that lies in a SharedHeap. Containers pass it on to what they contain.
 template <class T>
 using SharedAllocator = boost::container::scoped_allocator_adaptor<detail::HeapAllocator<T>>;
+/// A vector in a SharedHeap.
 template <class T>
 using SharedVector = boost::container::vector<T, SharedAllocator<T>>;
+/// A string in a SharedHeap.
 using SharedString =
     boost::container::basic_string<char, std::char_traits<char>, SharedAllocator<char>>;
+/// A map in a SharedHeap.
 template <class K, class V, class Less = std::less<K>>
 using SharedMap = boost::container::map<K, V, Less, SharedAllocator<std::pair<const K, V>>>;
 

@@ -49,6 +49,7 @@ class Value {
 
   /// T(). \throws SystemError when there is no memory or no descriptor left
   Value() requires std::default_initializable<T> : Value(T()) {}
+  /// With this value. \throws as the above
   explicit Value(const T& init)
       : memory_(detail::make_typed_memory(detail::typed_header<T>('V', 1), room())),
         cell_(memory_.data() + detail::TypedHeader::kOffset) {
@@ -62,6 +63,7 @@ class Value {
   Value& operator=(const Value&) = default;
   ~Value() = default;
 
+  /// A copy of the value.
   [[nodiscard]] T load() const {
     if constexpr (kIsWord) {
       return from_word(word().load());
@@ -71,6 +73,7 @@ class Value {
       return std::bit_cast<T>(image);
     }
   }
+  /// Replaces the value.
   void store(const T& value) {
     if constexpr (kIsWord) {
       word().store(to_word(value));
@@ -104,6 +107,7 @@ class Value {
       return false;
     }
   }
+  /// The same without telling what was found.
   bool compare_exchange(const T& expected, const T& desired) {
     T found = expected;
     return compare_exchange(found, desired);

@@ -32,9 +32,11 @@ class ValueProxy : public detail::ManagerProxy<ValueProxy<T>> {
   /// Names nothing.
   ValueProxy() = default;
 
+  /// A copy of the value.
   [[nodiscard]] T load() const {
     return request(Op::list_get, "ValueProxy::load").send().template value<T>();
   }
+  /// Replaces the value.
   void store(const T& v) const { request(Op::list_set, "ValueProxy::store").value(v).run(); }
   /// Sets it. \returns what it was
   T exchange(const T& v) const {

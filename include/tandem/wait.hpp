@@ -77,6 +77,7 @@ class Waitable {
 /// \throws SystemError EBADF when a descriptor is none; Closed
 [[nodiscard]] TANDEM_EXPORT std::vector<std::size_t> wait_any(std::span<const Waitable> things,
                                                               std::optional<duration> timeout = {});
+/// The same for things that are written out: `wait_any({connection, queue})`.
 [[nodiscard]] inline std::vector<std::size_t> wait_any(std::initializer_list<Waitable> things,
                                                        std::optional<duration> timeout = {}) {
   return wait_any(std::span<const Waitable>(things.begin(), things.size()), timeout);

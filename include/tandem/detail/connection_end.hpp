@@ -21,7 +21,6 @@ class TANDEM_EXPORT ConnectionEnd {
   using TandemHandle = void;
 
   ConnectionEnd() noexcept = default;
-  explicit ConnectionEnd(std::shared_ptr<ByteChannel> core) noexcept : core_(std::move(core)) {}
   ConnectionEnd(ConnectionEnd&&) noexcept = default;
   ConnectionEnd& operator=(ConnectionEnd&&) noexcept = default;
   ~ConnectionEnd() = default;
@@ -32,7 +31,9 @@ class TANDEM_EXPORT ConnectionEnd {
   /// True after close, and when this end was moved, or sent, elsewhere.
   [[nodiscard]] bool closed() const noexcept { return core_ == nullptr || core_->closed(); }
 
-  // For the library: crossing to another process. This end is closed once the message was sent.
+  // For the library.
+  explicit ConnectionEnd(std::shared_ptr<ByteChannel> core) noexcept : core_(std::move(core)) {}
+  // Crossing to another process: this end is closed once the message was sent.
   void save(Encoder& to) const;
 
  protected:
@@ -75,6 +76,7 @@ class ReceivingEnd : public ConnectionEnd {
   [[nodiscard]] std::optional<T> recv_for(std::chrono::duration<Rep, Period> timeout) {
     return recv_before(Deadline::after(timeout));
   }
+  /// As the above, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] std::optional<T> recv_until(
       std::chrono::time_point<Deadline::Clock, Duration> when) {

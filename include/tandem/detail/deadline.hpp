@@ -7,6 +7,7 @@
 
 namespace tandem {
 
+/// What timeouts are measured in; longer or shorter units convert.
 using duration = std::chrono::nanoseconds;
 
 namespace detail {
