@@ -53,4 +53,7 @@ in_detail {
 
 /^ +using [A-Za-z:<>]+::[A-Za-z]+;$/ { last = $0; print ""; next }
 
+# Doxygen puts a parameter's default in the place of the parameter in inherited members.
+/^template <class Send, class Recv = Send>$/ && FILENAME ~ /\/connection\.hpp$/ { sub(/ = Send/, "") }
+
 { last = $0; print }

@@ -35,8 +35,8 @@
 
 namespace tandem {
 
-/// Sends values of one type and receives values of another. A default-constructed, closed or
-/// moved-from one is `closed()`; anything else then throws Closed. The destructor closes.
+/// Sends values of one type and receives others, by default of the same. A default-constructed,
+/// closed or moved-from one is `closed()`; anything else then throws Closed. The destructor closes.
 template <class Send, class Recv = Send>
 class Connection : public detail::ReceivingEnd<Recv> {
  public:
