@@ -2,7 +2,8 @@
 
 On every page, README and docs/: C++ in a block of code must be quoted, that is follow a line `<!-- path -->` and
 occur in that file, line by line; and a link into the repository must lead to something. The design pages, which
-also show what nobody would write in a program, may have blocks that are not quoted.
+also show what nobody would write in a program, may have blocks that are not quoted, and so may others that say
+why in a line `<!-- no example: why -->`.
 """
 import pathlib
 import re
@@ -14,7 +15,9 @@ quotes = 0
 for page in [*repository.glob("*.md"), *repository.glob("docs/**/*.md")]:
     name = page.relative_to(repository)
     text = page.read_text()
-    for path, language, code in re.findall(r"(?:<!-- (\S+) -->\n)?^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+    for path, language, code in re.findall(r"(?:<!-- (\S+|no example: [^\n]+) -->\n)?^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if path.startswith("no example: "):
+            continue
         if path:
             quotes += 1
             if "\n" + code not in "\n" + (repository / path).read_text():
