@@ -166,6 +166,9 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
     return core().join(detail::Deadline::after(d));
   }
 
+  /// Has so many workers from now on. Those that are too many end when they have done what they
+  /// were sent. \throws Error for none; Closed
+  void resize(std::size_t processes);
   /// Number of workers there should be.
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] PoolStats stats() const;

@@ -8,7 +8,9 @@
 // 3. A thread that waits while another leads is a follower. The leader wakes it when its batch has
 //    something for it; who stops leading wakes one follower, which leads next.
 // 4. The background thread leads while tasks of background batches are unfinished and nobody waits.
-// 5. A leader that sleeps (sleeping_) is woken by the bell for what it cannot see: new chunks, a
+// 5. What a worker is doing is decided in its Slot (slot.hpp): a task that was killed there has that
+//    outcome, one whose outcome the worker was first to announce keeps it.
+// 6. A leader that sleeps (sleeping_) is woken by the bell for what it cannot see: new chunks, a
 //    follower that wants to lead instead of the background thread, the end of the pool.
 #pragma once
 
@@ -62,7 +64,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void terminate() override;
   [[nodiscard]] bool join(Deadline deadline) override;
   void dispose(bool terminated) noexcept override;
-  [[nodiscard]] std::size_t size() const override { return seats_.size(); }
+  void resize(std::size_t processes) override;
+  [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] PoolStats stats() const override;
 
  private:
@@ -100,6 +103,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void dispatch(Lock& lock);
   void send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk);
   [[nodiscard]] Seat* choose(const Chunk& chunk, const PoolBatch& batch);
+  [[nodiscard]] bool takes_work(const Seat& seat) const noexcept;
   [[nodiscard]] std::size_t quota(const Seat& seat) const noexcept;
   [[nodiscard]] bool drain(Lock& lock, Seat& seat, std::size_t at_most);
   void handle(Lock& lock, Seat& seat, PoolMessage message);
@@ -111,11 +115,25 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void sleep(Lock& lock, Deadline deadline);
   void wake_leader() noexcept;
 
+  // limits.cpp: what takes too long, or is not wanted any more.
+  [[nodiscard]] bool watch();
+  [[nodiscard]] std::optional<duration> time_limit(const Seat& seat) const;
+  [[nodiscard]] static bool is_at(const Seat& seat, Activity activity) noexcept;
+  [[nodiscard]] static bool condemn(Seat& seat, Activity activity, Verdict verdict);
+  bool cancel_rest(PoolBatch& batch);
+  [[nodiscard]] static std::exception_ptr cancelled(const PoolBatch& batch);
+  [[nodiscard]] static std::exception_ptr outcome_of_death(const Seat& seat, const std::string& end,
+                                                           int exit_code);
+  [[nodiscard]] std::exception_ptr initializer_death(const Seat& seat, const std::string& end,
+                                                     int exit_code) const;
+
   // lifecycle.cpp: workers come and go.
   [[nodiscard]] bool tend(Lock& lock);
-  [[nodiscard]] std::exception_ptr start_worker(Lock& lock, Seat& seat);
+  void seat_as_many_as_wanted();
+  [[nodiscard]] std::exception_ptr start_worker(Lock& lock, Seat& seat, std::size_t number);
   void bury(Lock& lock, Seat& seat);
   void stop_worker(Lock& lock, Seat& seat);
+  void take_back(Seat& seat);
   [[nodiscard]] Deadline next_look() const noexcept;
   void end_all(Lock& lock, const std::exception_ptr& error);
   void fail_pool(std::exception_ptr error);
@@ -150,11 +168,14 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
 
-  std::vector<Seat> seats_;
+  std::size_t size_;        // of the pool: how many workers it should have
+  std::deque<Seat> seats_;  // stay where they are; added and removed by the leader, under the lock
   std::vector<Waitable> waitables_;
   std::unordered_map<std::uint64_t, RunTime> run_times_;
   std::vector<std::shared_ptr<PoolBatch>> open_;
-  std::deque<PoolBatch*> listed_;  // open batches with something to send, in turn
+  std::deque<PoolBatch*> listed_;                    // open batches with something to send, in turn
+  std::vector<std::shared_ptr<PoolBatch>> failing_;  // whose rest is to be cancelled
+  Deadline watch_again_ = Deadline::never();
   std::uint64_t next_task_ = 1;
   std::size_t unfinished_ = 0;
   std::size_t background_tasks_ = 0;  // unfinished ones of background batches

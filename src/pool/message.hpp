@@ -1,8 +1,7 @@
 // What a pool and a worker send each other over their Pipe: bytes encoded beforehand, with descriptors.
 //
 //     to the worker:   initializer call (may be empty), finalizer call (may be empty), then chunks;
-//     a
-//                      message without bytes says that no more will come
+//                      a message without bytes says that no more will come
 //     from the worker: ResultHeader, then the encoded result or exception
 #pragma once
 
@@ -23,7 +22,8 @@ enum class ResultKind : std::uint64_t {
   ready,        // the initializer has run
   init_failed,  // it threw: an exception follows
   value,
-  error,  // an exception follows
+  error,     // an exception follows
+  retiring,  // it ends now; what it has not begun it will not begin
 };
 
 struct ResultHeader {

@@ -78,15 +78,16 @@ std::shared_ptr<PoolCore> PoolCore::start(const PoolOptions& options) {
 Dispatcher::Dispatcher(const PoolOptions& options)
     : options_(options),
       maker_(os::process_id()),
-      seats_(options.processes != 0 ? options.processes : cpu_count()),
+      size_(options.processes != 0 ? options.processes : cpu_count()),
+      seats_(size_),
       bell_(os::make_event_fd()) {}
 
 Dispatcher::~Dispatcher() = default;
 
 void Dispatcher::start_workers() {
   Lock lock(mutex_);
-  for (Seat& seat : seats_) {
-    const std::exception_ptr error = start_worker(lock, seat);
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    const std::exception_ptr error = start_worker(lock, seats_[i], i);
     if (error == nullptr) continue;
     end_all(lock, error);
     std::rethrow_exception(error);
@@ -201,6 +202,24 @@ void Dispatcher::end_with_process() noexcept {
   } catch (const std::exception& error) {
     log(LogLevel::error, "Pool: ", error.what());
   }
+}
+
+void Dispatcher::resize(std::size_t processes) {
+  if (processes == 0) throw Error("Pool::resize: a pool needs a worker; close() it to end them");
+  Lock lock(mutex_);
+  check_usable("Pool::resize");
+  size_ = processes;
+  if (leading_ || takeover_) {
+    wake_leader();
+    return;
+  }
+  const Leadership leadership(*this, lock);
+  static_cast<void>(tend(lock));
+}
+
+std::size_t Dispatcher::size() const {
+  const Lock lock(mutex_);
+  return size_;
 }
 
 PoolStats Dispatcher::stats() const {

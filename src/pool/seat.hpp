@@ -12,6 +12,7 @@
 #include "pool/message.hpp"
 #include "pool/slot.hpp"
 #include "tandem/detail/pool_chunk.hpp"
+#include "tandem/detail/pool_core.hpp"
 #include "tandem/memory.hpp"
 #include "tandem/process.hpp"
 
@@ -20,10 +21,11 @@ namespace tandem::detail {
 /// The process in a seat.
 struct WorkerProcess {
   /// Starts it. \throws StartError, SystemError
-  WorkerProcess(std::string name, std::optional<StartMethod> method);
+  /// \param number of its seat
+  WorkerProcess(std::string name, const PoolOptions& options, std::size_t number);
 
-  [[nodiscard]] const Slot& slot() const noexcept {
-    return *static_cast<const Slot*>(static_cast<const void*>(memory.data()));
+  [[nodiscard]] Slot& slot() const noexcept {
+    return *static_cast<Slot*>(static_cast<void*>(memory.data()));
   }
 
   SharedMemory memory;
@@ -32,9 +34,12 @@ struct WorkerProcess {
   int pid = 0;
 
  private:
-  WorkerProcess(std::string name, std::optional<StartMethod> method,
+  WorkerProcess(std::string name, const PoolOptions& options, std::size_t number,
                 Pipe<PoolMessage, PoolMessage> pipe);
 };
+
+/// Why the pool killed a worker.
+enum class Verdict { none, task_timeout, task_cancelled, initializer_timeout, finalizer_timeout };
 
 /// The leader's alone; what `stats` reads is changed under the lock.
 struct Seat {
@@ -47,7 +52,8 @@ struct Seat {
   bool cut_off = false;  // nothing can be written to its pipe any more
   bool hung_up = false;  // nor read from it
   bool died = false;     // its sentinel said so
-  bool stopped = false;  // was told to end
+  bool stopped = false;  // was told to end, or has said that it does
+  Verdict verdict = Verdict::none;
 
   [[nodiscard]] bool unusable() const noexcept { return cut_off || hung_up || died; }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "os/resources.hpp"
 #include "os/self.hpp"
 #include "os/signals.hpp"
 #include "os/spin.hpp"
@@ -36,12 +37,46 @@ void encode_any_exception(Encoder& to, std::exception_ptr error, const std::stri
   }
 }
 
+/// The worker's side of its Slot.
+class Doing {
+ public:
+  explicit Doing(Slot& slot) noexcept : slot_(slot) {}
+
+  /// \param now_ns when it began; 0 if nobody wants to know
+  void begin(Activity activity, long long now_ns) noexcept {
+    if (now_ns != 0) slot_.since_ns.store(now_ns, std::memory_order_relaxed);
+    slot_.activity.store(activity, std::memory_order_release);
+  }
+  /// From what can be killed to what comes next. Does not return where the pool was first: it has
+  /// given up what was being done, and kills.
+  void leave(Activity from, Activity to) noexcept {
+    if (slot_.activity.compare_exchange_strong(from, to, std::memory_order_acq_rel)) return;
+    for (;;) os::wait_for_signal();
+  }
+  void rest() noexcept {
+    slot_.activity.store(Activity(WorkerState::idle), std::memory_order_release);
+  }
+  void count_task() noexcept {
+    slot_.tasks_done.store(slot_.tasks_done.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+  }
+  void count_busy(long long ns) noexcept {
+    slot_.busy_ns.fetch_add(static_cast<std::uint64_t>(ns), std::memory_order_relaxed);
+  }
+
+ private:
+  Slot& slot_;
+};
+
 /// One chunk's way through the worker.
 class Run final : public ChunkRun {
  public:
-  Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage message);
+  /// \param max_memory_bytes the run stops after a task when the process has more; 0 = no limit
+  Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::string& where,
+      PoolMessage message);
 
-  void run();
+  /// \returns whether the process may have further tasks
+  [[nodiscard]] bool run();
   [[nodiscard]] bool next() override;
   [[nodiscard]] Decoder callable() override;
   void succeed() override;
@@ -52,7 +87,8 @@ class Run final : public ChunkRun {
   void send(ResultKind kind);
 
   PoolEnd& pool_;
-  Slot& slot_;
+  Doing& doing_;
+  const std::size_t max_memory_bytes_;
   const std::string& where_;
   PoolMessage message_;
   PoolMessage out_;
@@ -60,12 +96,16 @@ class Run final : public ChunkRun {
   std::span<const std::byte> callable_;
   std::span<const std::byte> rest_;
   std::uint32_t position_ = 0;  // of the next element
+  Activity activity_;           // what the slot says
+  bool too_large_ = false;
   long long started_ns_;
 };
 
-Run::Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage message)
+Run::Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::string& where,
+         PoolMessage message)
     : pool_(pool),
-      slot_(slot),
+      doing_(doing),
+      max_memory_bytes_(max_memory_bytes),
       where_(where),
       message_(std::move(message)),
       started_ns_(os::SpinBudget::now_ns()) {
@@ -78,22 +118,23 @@ Run::Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage messag
   rest_ = from.take(from.left());
 }
 
-void Run::run() {
+bool Run::run() {
   ChunkThunk* thunk = nullptr;
   try {
     thunk = resolve(header_.thunk);
   } catch (const Error&) {
     // A module that is not loaded here: each task fails for itself.
     while (next()) fail(std::current_exception());
-    return;
+    return !too_large_;
   }
   thunk(*this);
+  return !too_large_;
 }
 
 bool Run::next() {
-  if (position_ == header_.end) return false;
-  slot_.task.store(header_.first_task + position_, std::memory_order_relaxed);
-  slot_.state.store(WorkerState::running, std::memory_order_release);
+  if (position_ == header_.end || too_large_) return false;
+  activity_ = Activity(WorkerState::running, header_.first_task + position_);
+  doing_.begin(activity_, header_.timed != 0 ? os::SpinBudget::now_ns() : 0);
   Decoder from(rest_, Route::process);
   const std::span<const std::byte> element = from.take(from.read_size(1));
   rest_ = from.take(from.left());
@@ -134,15 +175,18 @@ void Run::send(ResultKind kind) {
   if (position_ == header_.end) {
     const long long ran_ns = os::SpinBudget::now_ns() - started_ns_;
     header.run_ns = static_cast<std::uint64_t>(ran_ns);
-    slot_.busy_ns.fetch_add(header.run_ns, std::memory_order_relaxed);
+    doing_.count_busy(ran_ns);
   }
   std::memcpy(out_.bytes.data(), &header, sizeof(header));
-  slot_.tasks_done.store(slot_.tasks_done.load(std::memory_order_relaxed) + 1,
-                         std::memory_order_relaxed);
-  slot_.state.store(WorkerState::sending, std::memory_order_release);
+  if (activity_.state() == WorkerState::running) {  // else it is the second try to send something
+    const Activity sending(WorkerState::sending, activity_.task());
+    doing_.leave(std::exchange(activity_, sending), sending);
+    doing_.count_task();
+  }
   pool_.send(std::move(out_));
-  result_->shipped();
-  slot_.state.store(WorkerState::idle, std::memory_order_release);
+  static_cast<void>(result_->shipped());
+  doing_.rest();
+  too_large_ = max_memory_bytes_ != 0 && os::resident_bytes() > max_memory_bytes_;
 }
 
 void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,
@@ -159,7 +203,6 @@ void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,
 }
 
 void run_encoded_call(PoolMessage& message) {
-  if (message.bytes.size() == 0) return;
   Decoder from(message.bytes.bytes(), Route::process, &message.descriptors);
   run_call(from);
 }
@@ -168,45 +211,60 @@ std::string where(const char* call) {
   return std::string(call) + ", " + process_name() + ", pid " + std::to_string(os::process_id());
 }
 
+void apply(const WorkerOptions& options) {
+  if (options.niceness) os::set_niceness(*options.niceness);
+  if (options.cpu) os::stay_on_cpu(*options.cpu);
+}
+
 /// \returns the finalizer if it is to be run
-std::optional<PoolMessage> serve(PoolEnd& pool, Slot& slot) {
+std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOptions& options) {
   PoolMessage initializer = pool.recv();
   PoolMessage finalizer = pool.recv();
-  if (initializer.bytes.size() != 0) {
-    slot.state.store(WorkerState::initializing, std::memory_order_release);
-    try {
+  try {
+    apply(options);
+    if (initializer.bytes.size() != 0) {
+      const Activity initializing(WorkerState::initializing);
+      doing.begin(initializing, os::SpinBudget::now_ns());
       run_encoded_call(initializer);
-    } catch (...) {
-      send_plain(pool, ResultKind::init_failed, std::current_exception(),
-                 where("Pool initializer"));
-      return std::nullopt;
+      doing.leave(initializing, Activity(WorkerState::idle));
+    } else {
+      doing.rest();
     }
+  } catch (...) {
+    send_plain(pool, ResultKind::init_failed, std::current_exception(), where("Pool initializer"));
+    return std::nullopt;
   }
-  slot.state.store(WorkerState::idle, std::memory_order_release);
   send_plain(pool, ResultKind::ready, nullptr, {});
 
   const std::string task_where = where("Pool task");
   for (;;) {
     PoolMessage message = pool.recv();
     if (message.bytes.size() == 0) break;
-    Run(pool, slot, task_where, std::move(message)).run();
+    if (!Run(pool, doing, options.max_memory_bytes, task_where, std::move(message)).run()) {
+      send_plain(pool, ResultKind::retiring, nullptr, {});
+      break;
+    }
   }
-  slot.state.store(WorkerState::finishing, std::memory_order_release);
   return finalizer;
 }
 
 }  // namespace
 
-void run_worker(PoolEnd pool, SharedMemory memory) {
+void run_worker(PoolEnd pool, SharedMemory memory, WorkerOptions options) {
   os::ignore_interrupts();
-  Slot& slot = *static_cast<Slot*>(static_cast<void*>(memory.data()));
+  Doing doing(*static_cast<Slot*>(static_cast<void*>(memory.data())));
   std::optional<PoolMessage> finalizer;
   try {
-    finalizer = serve(pool, slot);
+    finalizer = serve(pool, doing, options);
   } catch (const EndOfFile&) {
     // The pool is gone: nobody is left to tell, nothing to finish for.
   }
-  if (finalizer) run_encoded_call(*finalizer);
+  if (finalizer && finalizer->bytes.size() != 0) {
+    const Activity finishing(WorkerState::finishing);
+    doing.begin(finishing, os::SpinBudget::now_ns());
+    run_encoded_call(*finalizer);
+    doing.leave(finishing, Activity(WorkerState::idle));
+  }
 }
 
 }  // namespace tandem::detail

@@ -33,15 +33,34 @@ struct PoolOptions {
   std::size_t processes = 0;                     ///< workers; 0 = cpu_count()
   std::optional<StartMethod> start_method = {};  ///< nothing: `start_method()`
   std::size_t max_tasks_per_child = 0;           ///< a worker is replaced after so many; 0 = never
-  Call initializer = {};                         ///< run by each worker before its first task
-  Call finalizer = {};                           ///< run by each worker before it ends normally
+  /// Bytes of memory in RAM (RSS), looked at after each task: a worker that has more is replaced.
+  /// 0: no limit.
+  std::size_t max_memory_per_child = 0;
+  Call initializer = {};  ///< run by each worker before its first task
+  Call finalizer = {};    ///< run by each worker before it ends normally
+  /// An initializer that takes longer is killed, which fails the pool with TimedOut.
+  std::optional<duration> initializer_timeout = {};
+  /// A finalizer that takes longer is killed, with a warning in the log.
+  std::optional<duration> finalizer_timeout = {};
+  bool pin_cpus =
+      false;  ///< worker i stays on the i-th of the CPUs that the maker may use, in turn
+  std::optional<int> niceness = {};  ///< of the workers, as setpriority(2) has it: -20 to 19
 };
 
 /// How the tasks of one call are run.
 struct TaskOptions {
   std::size_t chunksize = 0;  ///< tasks sent at once; 0 = as many as measured run time suggests
-  std::size_t window = 0;     ///< imap: most tasks in flight; 0 = 4 x workers
+  /// A task that runs longer is killed, with its worker, and ends with TaskTimeout. Counted from
+  /// when its worker begins to decode it. What else its chunk has is run by another worker.
+  std::optional<duration> timeout = {};
+  /// How often a task whose worker dies under it is tried again before it ends with WorkerDied.
+  /// A task that was moved a Connection is tried once.
+  int retries = 0;
+  std::size_t window = 0;  ///< imap: most tasks in flight; 0 = 4 x workers
   ProgressOptions progress = {};
+  /// The first task that fails ends the call: those not begun are not run, those running are
+  /// killed, and they end with Cancelled. The error of a map is the one that came first.
+  bool fail_fast = false;
 };
 
 /// What one worker has done, replacements included.
@@ -86,6 +105,8 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
 
  protected:
   friend class Dispatcher;
+
+  [[nodiscard]] bool fails_fast() const noexcept { return options_.fail_fast; }
 
   /// Leader only, without the lock: decodes a result and puts it by for `keep`.
   virtual void receive(Decoder& from) = 0;
@@ -137,6 +158,7 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
   std::atomic<bool> abandoned_ = false;  // outcomes are of no use any more
   bool callbacks_queued_ = false;
   bool in_background_ = false;  // goes on while nobody waits
+  bool failing_ = false;        // fails fast, and a task has failed
   std::unique_ptr<Progress> progress_;
 };
 
@@ -175,7 +197,8 @@ class TANDEM_EXPORT PoolCore {
                                   Deadline deadline) = 0;
   [[nodiscard]] virtual Lock lock() = 0;
 
-  /// Fails what has not been sent with Cancelled. \returns whether there was any
+  /// Ends with Cancelled what has no outcome yet, unless that is on its way.
+  /// \returns whether there was any
   virtual bool cancel(const std::shared_ptr<PoolBatch>& batch) = 0;
   /// Its owner is gone: nothing more is sent, outcomes are dropped.
   virtual void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept = 0;
@@ -191,6 +214,7 @@ class TANDEM_EXPORT PoolCore {
   /// Closes or terminates, joins, and ends the background thread.
   virtual void dispose(bool terminated) noexcept = 0;
 
+  virtual void resize(std::size_t processes) = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
   [[nodiscard]] virtual PoolStats stats() const = 0;
 };
