@@ -1,12 +1,16 @@
 #include "os/resources.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
+#include <limits>
 #include <memory>
 
 #include "os/check.hpp"
@@ -48,6 +52,13 @@ void stay_on_cpu(std::size_t n) {
     check(::sched_setaffinity(0, size, set.get()), "sched_setaffinity");
     return;
   }
+}
+
+void keep_freed_memory(std::size_t bytes) noexcept {
+  constexpr std::size_t kLargestBlock = std::size_t{32} << 20;  // glibc takes no more
+  ::mallopt(M_TRIM_THRESHOLD,
+            static_cast<int>(std::min<std::size_t>(bytes, std::numeric_limits<int>::max())));
+  ::mallopt(M_MMAP_THRESHOLD, static_cast<int>(std::min(bytes, kLargestBlock)));
 }
 
 void set_niceness(int niceness) { check(::setpriority(PRIO_PROCESS, 0, niceness), "setpriority"); }

@@ -300,7 +300,7 @@ TEST_P(PoolLimitsTest, APoolGrowsAndShrinks) {
 }
 
 TEST_P(PoolLimitsTest, AWorkerThatHasGrownTooLargeIsReplaced) {
-  constexpr std::size_t kLimit = std::size_t{256} << 20;
+  constexpr std::size_t kLimit = std::size_t{128} << 20;
   Pool pool({.processes = 1, .max_memory_per_child = kLimit});
   const auto keep = [](std::size_t megabytes) {
     static std::vector<std::string> kept;
@@ -309,11 +309,11 @@ TEST_P(PoolLimitsTest, AWorkerThatHasGrownTooLargeIsReplaced) {
   };
   const int small = pool.apply(keep, std::size_t{1});
   EXPECT_EQ(pool.apply(keep, std::size_t{1}), small);
-  EXPECT_EQ(pool.apply(keep, std::size_t{300}), small) << "looked at after the task";
+  EXPECT_EQ(pool.apply(keep, std::size_t{130}), small) << "looked at after the task";
   EXPECT_NE(pool.apply(keep, std::size_t{1}), small);
   // In the middle of a chunk: what is left of it is another worker's.
-  const auto pids = pool.with({.chunksize = 6}).map(keep, std::vector<std::size_t>(6, 300));
-  EXPECT_EQ(std::set<int>(pids.begin(), pids.end()).size(), 6u);
+  const auto pids = pool.with({.chunksize = 3}).map(keep, std::vector<std::size_t>(3, 130));
+  EXPECT_EQ(std::set<int>(pids.begin(), pids.end()).size(), 3u);
   EXPECT_EQ(pool.stats().failed, 0u);
 }
 
