@@ -3,6 +3,9 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tandem)
 install(TARGETS tandem EXPORT tandemTargets FILE_SET HEADERS)
+if(TANDEM_BUILD_TOOLS)
+  install(TARGETS tandem_tool)
+endif()
 install(EXPORT tandemTargets NAMESPACE tandem:: DESTINATION ${package_dir})
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/tandemConfigVersion.cmake
                                  COMPATIBILITY SameMinorVersion)

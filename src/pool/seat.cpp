@@ -11,7 +11,7 @@ WorkerProcess::WorkerProcess(std::string name, std::optional<StartMethod> method
 
 WorkerProcess::WorkerProcess(std::string name, std::optional<StartMethod> method,
                              Pipe<PoolMessage, PoolMessage> ends)
-    : memory(sizeof(Slot)),
+    : memory(sizeof(Slot), kSlotLabel),
       pipe(std::move(ends.first)),
       process(ProcessOptions{.name = std::move(name), .daemon = true, .start_method = method},
               &run_worker, std::move(ends.second), memory) {
