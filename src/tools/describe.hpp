@@ -38,5 +38,8 @@ void describe_pipe(const Source& source, std::span<const std::byte> head, Descri
 void describe_sync(std::span<const std::byte> head, Description& description);
 void describe_memory(const Source& source, std::span<const std::byte> head,
                      Description& description);
+/// Of memory with that label. \returns false when it is not a worker's
+[[nodiscard]] bool describe_worker(std::string_view label, std::span<const std::byte> head,
+                                   Description& description);
 
 }  // namespace tandem::tools

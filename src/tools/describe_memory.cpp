@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "base/text.hpp"
-#include "pool/slot.hpp"
 #include "shm/cell_state.hpp"
 #include "shm/heap_state.hpp"
 #include "tandem/detail/typed_memory.hpp"
@@ -18,47 +17,10 @@ namespace {
 
 using detail::CellState;
 using detail::HeapState;
-using detail::Slot;
 using detail::TypedHeader;
-using detail::WorkerState;
 
 constexpr std::memory_order kRelaxed = std::memory_order_relaxed;
 constexpr std::string_view kLabelled = "tandem-memory:";
-
-const char* text_for(WorkerState state) {
-  switch (state) {
-    case WorkerState::starting:
-      return "starting";
-    case WorkerState::initializing:
-      return "initializing";
-    case WorkerState::idle:
-      return "idle";
-    case WorkerState::running:
-      return "running";
-    case WorkerState::sending:
-      return "sending";
-    case WorkerState::finishing:
-      return "finishing";
-  }
-  return nullptr;
-}
-
-void describe_worker(std::span<const std::byte> head, Description& description) {
-  description.kind = Kind::worker;
-  const Image<Slot> slot(head);
-  const WorkerState state = slot->state.load(kRelaxed);
-  const char* const text = text_for(state);
-  if (!slot.whole() || text == nullptr) {
-    description.problem = "it is not a worker's";
-    return;
-  }
-  const bool busy = state == WorkerState::running || state == WorkerState::sending;
-  description.fields.push_back({"state", std::string(text)});
-  description.fields.push_back({"busy", busy});
-  if (busy) description.fields.push_back({"task", slot->task.load(kRelaxed)});
-  description.counters.push_back({"tasks_done", slot->tasks_done.load(kRelaxed), 0});
-  description.counters.push_back({"busy_ns", slot->busy_ns.load(kRelaxed), 0});
-}
 
 // Up to 8 bytes are one word; larger ones have a lock for those who write.
 void describe_value(std::span<const std::byte> head, const TypedHeader& header,
@@ -97,7 +59,7 @@ void describe_memory(const Source& source, std::span<const std::byte> head,
                      Description& description) {
   if (!source.named && source.file.starts_with(kLabelled)) {
     const std::string_view label = source.file.substr(kLabelled.size());
-    if (label == detail::kSlotLabel) return describe_worker(head, description);
+    if (describe_worker(label, head, description)) return;
     description.fields.push_back({"label", std::string(label)});
   }
   const Image<TypedHeader> typed(head);

@@ -87,9 +87,13 @@ std::string count_text(double number) {
 
 std::string Table::text() const {
   std::vector<std::size_t> widths(columns_, 0);
+  std::vector<bool> numbers(columns_, true);
   for (const Row& row : rows_) {
     for (std::size_t i = 0; i < row.cells.size() && i < columns_; ++i) {
-      widths[i] = std::max(widths[i], width_of(row.cells[i]));
+      const std::string& cell = row.cells[i];
+      widths[i] = std::max(widths[i], width_of(cell));
+      const bool number = cell == "-" || cell.find_first_of("0123456789") == 0;
+      if (&row != &rows_.front() && !number) numbers[i] = false;
     }
   }
   std::string result;
@@ -98,8 +102,7 @@ std::string Table::text() const {
     for (std::size_t i = 0; i < row.cells.size() && i < columns_; ++i) {
       const std::string padding(widths[i] - width_of(row.cells[i]), ' ');
       if (i != 0) line += "  ";
-      const bool left = i == 0 || i + 1 == columns_;
-      line += left ? row.cells[i] + padding : padding + row.cells[i];
+      line += numbers[i] ? padding + row.cells[i] : row.cells[i] + padding;
     }
     line.erase(line.find_last_not_of(' ') + 1);
     result += line + '\n';

@@ -25,7 +25,7 @@ class Table {
   void row(std::vector<std::string> cells) { rows_.push_back({std::move(cells), {}}); }
   /// Below the last row.
   void note(std::string text) { rows_.back().notes.push_back(std::move(text)); }
-  /// The first column and the last are aligned to the left, the others to the right.
+  /// Columns of numbers are aligned to the right, the others to the left.
   [[nodiscard]] std::string text() const;
 
  private:

@@ -24,6 +24,7 @@ using detail::concat;
 
 constexpr std::size_t kMostThreads = 4096;  // of one process
 constexpr std::size_t kMostPolled = 64;
+constexpr std::string_view kSocket = "a socket";
 
 struct CallName {
   long number;
@@ -142,7 +143,7 @@ class Threads {
     if (waits_on_futex(call)) {
       explain_futex(thread, call.arguments[0]);
     } else if (is_poll(call.number)) {
-      thread.doing = concat("polls", polled(call.arguments[0], call.arguments[1]), parked());
+      thread.doing = explain_poll(call.arguments[0], call.arguments[1]);
     } else if (is_epoll(call.number)) {
       thread.doing = concat("polls (epoll)", parked());
     } else if (call.number == -1) {
@@ -185,6 +186,13 @@ class Threads {
     object.waiters.push_back({{process_.pid, thread.id}, thread.awaited, thread.lock});
   }
 
+  // A thread that polls no socket waits for no pipe.
+  std::string explain_poll(std::uint64_t address, std::uint64_t count) {
+    const std::string what = polled(address, count);
+    const bool maybe_pipe = what.empty() || what.find(kSocket) != what.npos;
+    return concat("polls", what, maybe_pipe ? parked() : "");
+  }
+
   // What is behind the descriptors that it polls.
   std::string polled(std::uint64_t address, std::uint64_t count) {
     if (count == 0) return {};
@@ -206,7 +214,7 @@ class Threads {
     const std::string target =
         proc::link(proc::path(process_.pid, concat("fd/", std::to_string(fd))));
     if (target == "anon_inode:[pidfd]" || target.starts_with("pidfd:")) return end_of_process(fd);
-    if (target.starts_with("socket:")) return "a socket";
+    if (target.starts_with("socket:")) return std::string(kSocket);
     if (target.starts_with("pipe:")) return "a pipe of the system";
     if (target == "anon_inode:[eventfd]") return "an eventfd";
     if (target == "anon_inode:[eventpoll]") return "an epoll descriptor";
