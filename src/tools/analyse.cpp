@@ -40,6 +40,21 @@ const Thread* find_thread(const Snapshot& snapshot, Who who) {
   return nullptr;
 }
 
+/// Whether the process is one of `pids`, or was started by one, by one of its children, and so on.
+bool descends_from(const Snapshot& snapshot, int pid, const std::set<int>& pids) {
+  constexpr int kMostGenerations = 100;  // what is read at different times might go in circles
+  for (int i = 0; i < kMostGenerations && pid > 1; ++i) {
+    if (pids.contains(pid)) return true;
+    if (const auto at = snapshot.processes.find(pid); at != snapshot.processes.end()) {
+      pid = at->second.parent;
+    } else {
+      const auto status = proc::status(proc::path(pid, "stat"));
+      pid = status ? status->parent : 0;
+    }
+  }
+  return pids.contains(pid);
+}
+
 /// The lock that a thread waits for, if it does.
 const LockWord* awaited_lock(const Snapshot& snapshot, Who who, Deadlock::Step& step) {
   const Thread* const thread = find_thread(snapshot, who);
@@ -160,7 +175,11 @@ void set_rates(Snapshot& now, const Snapshot& before) {
 }
 
 std::vector<int> keep_only(Snapshot& snapshot, const std::set<int>& pids) {
-  const auto wanted = [&](int pid) { return pids.contains(pid); };
+  std::set<int> family = pids;
+  for (const auto& [pid, process] : snapshot.processes) {
+    if (descends_from(snapshot, pid, pids)) family.insert(pid);
+  }
+  const auto wanted = [&](int pid) { return family.contains(pid); };
   std::erase_if(snapshot.pools, [&](const Pool& pool) {
     return !wanted(pool.owner) &&
            std::none_of(pool.workers.begin(), pool.workers.end(),

@@ -33,7 +33,7 @@ const std::string_view kUsage =
     "\n"
     "  ps                  once\n"
     "  top                 again every second, until Ctrl-C or the end of the input\n"
-    "  PID...              only what these processes have to do with\n"
+    "  PID...              only what these processes and their children have to do with\n"
     "  --interval SECONDS  rates over that time instead of totals; of top: how often\n"
     "  --json              for programs\n";
 

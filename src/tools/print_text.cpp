@@ -309,7 +309,8 @@ class Printer {
     }
     for (const Rate& rate : object.rates) {
       if (rate.key == "busy_ns") {
-        return concat(std::to_string(static_cast<int>(std::min(rate.per_second / 1e7, 1e6))), " %");
+        return concat(std::to_string(static_cast<int>(std::min(rate.per_second / 1e7, 100.0))),
+                      " %");
       }
     }
     return "-";

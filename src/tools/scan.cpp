@@ -111,7 +111,11 @@ class Scan {
     std::replace(process.command.begin(), process.command.end(), '\0', ' ');
     while (process.command.ends_with(' ')) process.command.pop_back();
     if (process.problem.empty()) ++result_.processes_read;
-    if (child) parents_.insert(process.parent);
+    // Its parent runs the same program, unless it is an orphan's new one.
+    if (child &&
+        proc::link(proc::path(process.parent, "exe")) == proc::link(proc::path(pid, "exe"))) {
+      parents_.insert(process.parent);
+    }
     if (child || !process.manager_address.empty()) kept_.insert(pid);
     if (kept_.contains(pid) || !process.objects.empty()) {
       result_.processes.emplace(pid, std::move(process));

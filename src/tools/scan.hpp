@@ -16,7 +16,7 @@ namespace tandem::tools {
 /// Says how fast the counters of `now` have grown since `before`.
 void set_rates(Snapshot& now, const Snapshot& before);
 
-/// Keeps what has to do with these processes.
+/// Keeps what has to do with these processes and their descendants.
 /// \returns those of them that cannot be looked into, or do not exist
 [[nodiscard]] std::vector<int> keep_only(Snapshot& snapshot, const std::set<int>& pids);
 

@@ -30,6 +30,7 @@ struct Thread {
   int id = 0;
   std::string name;
   char state = '?';
+  bool runs = false;  // or is about to
   std::string doing;  // "waits for an item", "runs", "polls"; empty: not known
   // What it waits on, if that is an object of the library.
   std::optional<ObjectId> object;

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +25,6 @@ using detail::concat;
 
 constexpr std::size_t kMostThreads = 4096;  // of one process
 constexpr std::size_t kMostPolled = 64;
-constexpr std::string_view kSocket = "a socket";
 
 struct CallName {
   long number;
@@ -107,28 +107,35 @@ class Threads {
     }
   }
 
+  /// At those that ran. \returns whether there are still some
+  bool look_again() {
+    bool some = false;
+    for (Thread& thread : process_.threads) {
+      if (!thread.runs) continue;
+      look_at(thread, proc::path(process_.pid, concat("task/", std::to_string(thread.id))));
+      some = some || thread.runs;
+    }
+    return some;
+  }
+
  private:
   void look_at(Thread& thread, const std::string& path) {
-    // A sleep is cut in slices, between which its thread runs for some microseconds.
-    constexpr int kLooks = 3;
-    for (int look = 0; look < kLooks; ++look) {
-      const proc::Text text = proc::read_text(path + "/syscall", 512);
-      if (text.error != 0) {
-        thread.doing = concat("unknown (", std::strerror(text.error), ")");
-        fall_back(thread, path);
-        return;
-      }
-      const auto call = proc::parse_system_call(text.text);
-      if (!call) {
-        thread.doing = "unknown";
-        return;
-      }
-      if (!call->running) {
-        explain(thread, *call);
-        return;
-      }
+    const proc::Text text = proc::read_text(path + "/syscall", 512);
+    thread.runs = false;
+    if (text.error != 0) {
+      thread.doing = concat("unknown (", std::strerror(text.error), ")");
+      fall_back(thread, path);
+      return;
     }
-    thread.doing = "runs";
+    const auto call = proc::parse_system_call(text.text);
+    if (!call) {
+      thread.doing = "unknown";
+    } else if (call->running) {
+      thread.runs = true;
+      thread.doing = "runs";
+    } else {
+      explain(thread, *call);
+    }
   }
 
   // Without the right to read the arguments there is the name of a function of the kernel.
@@ -186,65 +193,78 @@ class Threads {
     object.waiters.push_back({{process_.pid, thread.id}, thread.awaited, thread.lock});
   }
 
-  // A thread that polls no socket waits for no pipe.
+  // Of what it polls the descriptors tell what they are.
   std::string explain_poll(std::uint64_t address, std::uint64_t count) {
-    const std::string what = polled(address, count);
-    const bool maybe_pipe = what.empty() || what.find(kSocket) != what.npos;
-    return concat("polls", what, maybe_pipe ? parked() : "");
-  }
-
-  // What is behind the descriptors that it polls.
-  std::string polled(std::uint64_t address, std::uint64_t count) {
-    if (count == 0) return {};
     std::vector<pollfd> fds(static_cast<std::size_t>(std::min<std::uint64_t>(count, kMostPolled)));
     const proc::File memory(proc::path(process_.pid, "mem"));
-    const auto bytes = std::as_writable_bytes(std::span(fds));
-    fds.resize(memory.read(address, bytes) / sizeof(pollfd));
-    std::string text;
+    fds.resize(memory.read(address, std::as_writable_bytes(std::span(fds))) / sizeof(pollfd));
+    std::vector<std::string> ends;  // of processes
+    std::vector<std::string> others;
+    bool maybe_pipe = fds.empty();  // or it could not be read
     for (const pollfd& one : fds) {
-      const std::string thing = polled_thing(one.fd);
-      if (thing.empty() || text.find(thing) != text.npos) continue;
-      text += concat(text.empty() ? ": " : ", ", thing);
+      if (one.fd < 0) continue;
+      const std::string target =
+          proc::link(proc::path(process_.pid, concat("fd/", std::to_string(one.fd))));
+      if (target == "anon_inode:[pidfd]" || target.starts_with("pidfd:")) {
+        ends.push_back(process_behind(one.fd));
+        continue;
+      }
+      const std::string kind = kind_of(target);
+      maybe_pipe = maybe_pipe || target.starts_with("socket:");
+      if (std::find(others.begin(), others.end(), kind) == others.end()) others.push_back(kind);
     }
-    return text;
+    std::string text;
+    if (!ends.empty()) {
+      text = ends.size() <= 2
+                 ? concat("waits for the end of process ", ends[0])
+                 : concat("waits for the end of ", std::to_string(ends.size()), " processes");
+      if (ends.size() == 2) text += concat(" or ", ends[1]);
+    }
+    std::string polled;
+    for (const std::string& kind : others) polled += concat(polled.empty() ? "" : ", ", kind);
+    if (!polled.empty()) {
+      text += concat(text.empty() ? "polls " : "; polls ", polled);
+    } else if (text.empty()) {
+      text = "polls";
+    }
+    return maybe_pipe ? text + parked() : text;
   }
 
-  std::string polled_thing(int fd) {
-    if (fd < 0) return {};
-    const std::string target =
-        proc::link(proc::path(process_.pid, concat("fd/", std::to_string(fd))));
-    if (target == "anon_inode:[pidfd]" || target.starts_with("pidfd:")) return end_of_process(fd);
-    if (target.starts_with("socket:")) return std::string(kSocket);
+  static std::string kind_of(const std::string& target) {
+    if (target.starts_with("socket:")) return "a socket";
     if (target.starts_with("pipe:")) return "a pipe of the system";
     if (target == "anon_inode:[eventfd]") return "an eventfd";
     if (target == "anon_inode:[eventpoll]") return "an epoll descriptor";
-    return {};
+    return "a file";
   }
 
-  std::string end_of_process(int fd) {
+  std::string process_behind(int fd) {
     const proc::Text info =
         proc::read_text(proc::path(process_.pid, concat("fdinfo/", std::to_string(fd))), 4096);
-    std::string text = "the end of a process";
+    std::string text = "unknown";
     proc::for_each_line(info.text, [&](std::string_view line) {
       constexpr std::string_view kPid = "Pid:";
       if (!line.starts_with(kPid)) return;
       line.remove_prefix(kPid.size());
       while (line.starts_with('\t') || line.starts_with(' ')) line.remove_prefix(1);
-      if (proc::number(line)) text = concat("the end of process ", line);
+      if (proc::number(line)) text = line;
     });
     return text;
   }
 
   // The pipes of this process whose words say that one of its threads waits.
   std::string parked() {
+    constexpr std::size_t kMost = 3;
+    std::size_t found = 0;
     std::string text;
     for (const ObjectId& id : process_.objects) {
       const Description& description = snapshot_.objects.at(id).description;
       for (const Role& role : description.parked) {
-        if (role.process != process_.pid) continue;
+        if (role.process != process_.pid || ++found > kMost) continue;
         text += concat(text.empty() ? "; parked: " : ", ", description.name, " for ", role.what);
       }
     }
+    if (found > kMost) text += concat(" and ", std::to_string(found - kMost), " more");
     return text;
   }
 
@@ -256,6 +276,17 @@ class Threads {
 
 void find_waits(Snapshot& snapshot) {
   for (auto& [pid, process] : snapshot.processes) Threads(snapshot, process).look();
+  // A sleep is cut in slices, between which its thread runs for a moment, or waits for a CPU.
+  constexpr int kTimes = 3;
+  for (int i = 0; i < kTimes; ++i) {
+    const timespec moment{0, 2'000'000};
+    ::nanosleep(&moment, nullptr);
+    bool some = false;
+    for (auto& [pid, process] : snapshot.processes) {
+      some = Threads(snapshot, process).look_again() || some;
+    }
+    if (!some) break;
+  }
 }
 
 }  // namespace tandem::tools
