@@ -13,6 +13,12 @@ std::size_t width_of(std::string_view text) {
   }));
 }
 
+// "12", "1.0 MiB", "3 (48 B)", or that there is none.
+bool is_number(std::string_view cell) {
+  return cell == "-" ||
+         (cell.find_first_of("0123456789") == 0 && std::count(cell.begin(), cell.end(), ' ') <= 2);
+}
+
 std::string decimal(double number, int digits) {
   std::array<char, 400> text;
   const auto end = std::to_chars(text.data(), text.data() + text.size(), number,
@@ -92,8 +98,7 @@ std::string Table::text() const {
     for (std::size_t i = 0; i < row.cells.size() && i < columns_; ++i) {
       const std::string& cell = row.cells[i];
       widths[i] = std::max(widths[i], width_of(cell));
-      const bool number = cell == "-" || cell.find_first_of("0123456789") == 0;
-      if (&row != &rows_.front() && !number) numbers[i] = false;
+      if (&row != &rows_.front() && !is_number(cell)) numbers[i] = false;
     }
   }
   std::string result;
