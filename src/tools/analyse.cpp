@@ -213,6 +213,7 @@ std::vector<int> keep_only(Snapshot& snapshot, const std::set<int>& pids) {
   std::erase_if(snapshot.objects,
                 [&](const auto& entry) { return !objects.contains(entry.first); });
 
+  snapshot.processes_refused = 0;  // those that were asked for are what is returned
   std::vector<int> missing;
   for (const int pid : pids) {
     if (proc::read_text(proc::path(pid, "maps"), 1).error != 0) missing.push_back(pid);

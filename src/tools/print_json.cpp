@@ -1,6 +1,10 @@
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "tandem/version.hpp"
 #include "tools/json.hpp"
@@ -17,6 +21,7 @@ class Printer {
     json_.object().member("version", kVersion);
     json_.key("interval_seconds");
     seconds ? json_.value(*seconds) : json_.null();
+    json_.member("unreadable_processes", std::uint64_t{snapshot_.processes_refused});
     list("objects", snapshot_.objects, [&](const auto& entry) { print(entry.second); });
     list("processes", snapshot_.processes, [&](const auto& entry) { print(entry.second); });
     list("pools", snapshot_.pools, [&](const Pool& pool) { print(pool); });

@@ -31,6 +31,10 @@ class Printer {
     managers();
     processes();
     if (text_.empty()) text_ = "Nothing of tandem's is alive.\n";
+    if (snapshot_.processes_refused != 0) {
+      text_ += concat("\nNot allowed to look into ", std::to_string(snapshot_.processes_refused),
+                      " processes of this user.\n");
+    }
     return std::move(text_);
   }
 

@@ -110,7 +110,7 @@ class Scan {
         process.command.find(std::string_view("\0--tandem-child\0", 16)) != process.command.npos;
     std::replace(process.command.begin(), process.command.end(), '\0', ' ');
     while (process.command.ends_with(' ')) process.command.pop_back();
-    if (process.problem.empty()) ++result_.processes_read;
+    ++(process.problem.empty() ? result_.processes_read : result_.processes_refused);
     // Its parent runs the same program, unless it is an orphan's new one.
     if (child &&
         proc::link(proc::path(process.parent, "exe")) == proc::link(proc::path(pid, "exe"))) {

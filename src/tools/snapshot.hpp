@@ -114,8 +114,9 @@ struct Snapshot {
   std::vector<Pool> pools;
   std::vector<ManagerServer> managers;
   std::vector<Deadlock> deadlocks;
-  std::map<int, std::string> names;  // of other processes that are named by an object
-  std::size_t processes_read = 0;    // how many of this user's could be looked into
+  std::map<int, std::string> names;   // of other processes that are named by an object
+  std::size_t processes_read = 0;     // how many of this user's could be looked into
+  std::size_t processes_refused = 0;  // how many could not
 };
 
 }  // namespace tandem::tools

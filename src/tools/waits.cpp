@@ -91,7 +91,9 @@ class Threads {
  public:
   Threads(Snapshot& snapshot, Process& process) : snapshot_(snapshot), process_(process) {}
 
-  void look() {
+  /// \returns whether some run
+  bool look() {
+    bool some = false;
     const std::string directory = proc::path(process_.pid, "task");
     for (const int id : proc::numbers_in(directory)) {
       if (process_.threads.size() == kMostThreads) break;
@@ -103,11 +105,13 @@ class Threads {
       thread.name = status->name;
       thread.state = status->state;
       look_at(thread, path);
+      some = some || thread.runs;
       process_.threads.push_back(std::move(thread));
     }
+    return some;
   }
 
-  /// At those that ran. \returns whether there are still some
+  /// At those that ran. \returns whether some still do
   bool look_again() {
     bool some = false;
     for (Thread& thread : process_.threads) {
@@ -275,17 +279,19 @@ class Threads {
 }  // namespace
 
 void find_waits(Snapshot& snapshot) {
-  for (auto& [pid, process] : snapshot.processes) Threads(snapshot, process).look();
+  bool some_run = false;
+  for (auto& [pid, process] : snapshot.processes) {
+    some_run = Threads(snapshot, process).look() || some_run;
+  }
   // A sleep is cut in slices, between which its thread runs for a moment, or waits for a CPU.
   constexpr int kTimes = 3;
-  for (int i = 0; i < kTimes; ++i) {
+  for (int i = 0; i < kTimes && some_run; ++i) {
     const timespec moment{0, 2'000'000};
     ::nanosleep(&moment, nullptr);
-    bool some = false;
+    some_run = false;
     for (auto& [pid, process] : snapshot.processes) {
-      some = Threads(snapshot, process).look_again() || some;
+      some_run = Threads(snapshot, process).look_again() || some_run;
     }
-    if (!some) break;
   }
 }
 

@@ -68,6 +68,18 @@ check "ps complains of nothing" test ! -s err
 run ps $$
 check "a process without objects is no failure" code_is 0
 check "and is said to have none" grep -q "^Nothing of tandem's is alive" out
+# Root without its rights is refused what root with them does.
+if ((EUID == 0)); then
+  without_rights=(setpriv --inh-caps=-all --bounding-set=-all)
+  code=0
+  "${without_rights[@]}" "$tandem" ps >out 2>err || code=$?
+  check "processes that cannot be looked into are no failure" code_is 0
+  check "but they are counted" grep -qE '^Not allowed to look into [0-9]+ processes' out
+  code=0
+  "${without_rights[@]}" "$tandem" ps $$ >out 2>err || code=$?
+  check "unless nothing else was asked for" code_is 1
+  check "and named" grep -q "process $$ does not exist or cannot be looked into" err
+fi
 run ps 2147483647
 check "a process that does not exist is a failure" code_is 1
 check "it is named" grep -q 'process 2147483647 does not exist' err
