@@ -11,7 +11,7 @@ WorkerProcess::WorkerProcess(std::string name, const PoolOptions& options, std::
 
 WorkerProcess::WorkerProcess(std::string name, const PoolOptions& options, std::size_t number,
                              Pipe<PoolMessage, PoolMessage> ends)
-    : memory(sizeof(Slot)),
+    : memory(sizeof(Slot), kSlotLabel),
       pipe(std::move(ends.first)),
       process(
           ProcessOptions{

@@ -1,10 +1,13 @@
-// What a worker says about itself in shared memory, readable when it is dead.
+// What a worker says about itself in shared memory, readable when it is dead, and by the program
+// `tandem`, which finds it by its label.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 
 namespace tandem::detail {
+
+inline constexpr char kSlotLabel[] = "pool-worker";
 
 enum class WorkerState : std::uint64_t {
   starting,      // library code, the pipe's first messages
