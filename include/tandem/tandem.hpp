@@ -3,12 +3,14 @@
 #pragma once
 
 #include "tandem/address.hpp"
+#include "tandem/as_completed.hpp"
 #include "tandem/async.hpp"
 #include "tandem/async_result.hpp"
 #include "tandem/auth_key.hpp"
 #include "tandem/call.hpp"
 #include "tandem/connection.hpp"
 #include "tandem/error.hpp"
+#include "tandem/executor.hpp"
 #include "tandem/future.hpp"
 #include "tandem/init.hpp"
 #include "tandem/listener.hpp"

@@ -55,6 +55,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
                           Deadline deadline) override;
   [[nodiscard]] Lock lock() override { return Lock(mutex_); }
   bool cancel(const std::shared_ptr<PoolBatch>& batch) override;
+  void cancel_unsent(std::string_view call) override;
   void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept override;
   void run_callbacks(Lock& lock, const std::shared_ptr<PoolBatch>& batch) override;
   [[nodiscard]] bool on_background_thread() const noexcept override;
