@@ -5,8 +5,9 @@
 ///     for (const Url& url : urls) pages.push_back(executor.submit(fetch, url));
 ///     for (tandem::Future<Page>& page : tandem::as_completed(pages)) show(page.get());
 ///
-/// As Python's `concurrent.futures`. The functions here do not dispatch a pool's work as `get` does,
-/// but sleep while the pool's background thread does: not to be called in a callback of that pool.
+/// As Python's `concurrent.futures`. Futures of one pool are waited for as fast as by `get`. Those of
+/// several are left to the pools' background threads, which take up to a millisecond to notice: not
+/// in a callback of one of these pools.
 #pragma once
 
 #include <cstddef>

@@ -28,7 +28,7 @@ namespace tandem {
 ///
 /// Unlike Python's: a worker that dies takes only the call it was running with it, whose future ends
 /// with WorkerDied, and is replaced; the executor is not broken by it. All workers are started at
-/// once. `map` reads its ranges as its results are taken, so they may be endless.
+/// once. `map` reads its ranges as its results are taken, 256 elements ahead, so they may be endless.
 class ProcessPoolExecutor {
  public:
   /// \param max_workers 0 = cpu_count() \throws StartError
@@ -65,9 +65,10 @@ class ProcessPoolExecutor {
   template <class F, std::ranges::input_range... Range>
   requires(sizeof...(Range) != 0) [[nodiscard]] auto map(F f, Range&&... ranges) {
     if constexpr (sizeof...(Range) == 1) {
-      return pool_.imap(f, std::forward<Range>(ranges)...);
+      return pool_.with({.window = kMapWindow}).imap(f, std::forward<Range>(ranges)...);
     } else {
-      return pool_.istarmap(f, detail::Zip<Range...>(std::forward<Range>(ranges)...));
+      return pool_.with({.window = kMapWindow})
+          .istarmap(f, detail::Zip<Range...>(std::forward<Range>(ranges)...));
     }
   }
 
@@ -85,6 +86,8 @@ class ProcessPoolExecutor {
   [[nodiscard]] Pool& pool() noexcept { return pool_; }
 
  private:
+  static constexpr std::size_t kMapWindow = 256;
+
   Pool pool_;
 };
 

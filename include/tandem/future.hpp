@@ -44,6 +44,10 @@ class AnyFutureSource {
   virtual void forget(const Completions& to) noexcept = 0;
   /// For an outcome that only `wait` fetches: what is ready when it may find one. Else null.
   [[nodiscard]] virtual WaitSource* arrival() noexcept { return nullptr; }
+  /// What brings the outcomes of this and other calls: a pool. Null if nothing does.
+  [[nodiscard]] virtual const void* driver() const noexcept { return nullptr; }
+  /// Does the driver's work until something was added to `to` or the time is up.
+  virtual void drive(Completions& /*to*/, Deadline /*deadline*/) {}
 };
 
 template <class R>

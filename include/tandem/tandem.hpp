@@ -16,6 +16,7 @@
 #include "tandem/listener.hpp"
 #include "tandem/log.hpp"
 #include "tandem/manager.hpp"
+#include "tandem/parallel.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/pool.hpp"
 #include "tandem/process.hpp"

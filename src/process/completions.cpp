@@ -1,8 +1,7 @@
 #include "tandem/detail/completions.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <iterator>
+#include <utility>
 
 #include "os/event_fd.hpp"
 #include "tandem/error.hpp"
@@ -16,28 +15,36 @@ struct Arrival {
   [[nodiscard]] WaitSource& wait_source() const noexcept { return *source; }
 };
 
-[[nodiscard]] bool arrives(AnyFutureSource* source) {
-  return source != nullptr && source->arrival() != nullptr;
-}
-
 }  // namespace
 
 void Completions::add(std::size_t index) noexcept {
   const std::lock_guard lock(mutex_);
   ended_.push_back(index);
   added_.notify_one();
+  if (waker_) waker_();
   if (bell_) os::ring_bell(bell_);
+}
+
+bool Completions::any() const {
+  const std::lock_guard lock(mutex_);
+  return taken_ != ended_.size();
+}
+
+void Completions::set_waker(std::function<void()> waker) {
+  const std::lock_guard lock(mutex_);
+  waker_ = std::move(waker);
 }
 
 std::optional<std::size_t> Completions::take(Deadline deadline) {
   std::unique_lock lock(mutex_);
-  const auto any = [this] { return taken_ != ended_.size(); };
+  const auto has_one = [this] { return taken_ != ended_.size(); };
   if (deadline.is_never()) {
-    added_.wait(lock, any);
+    added_.wait(lock, has_one);
   } else if (!deadline.is_now()) {
-    added_.wait_until(lock, std::chrono::steady_clock::time_point(duration(deadline.ns())), any);
+    added_.wait_until(lock, std::chrono::steady_clock::time_point(duration(deadline.ns())),
+                      has_one);
   }
-  if (!any()) return std::nullopt;
+  if (!has_one()) return std::nullopt;
   return ended_[taken_++];
 }
 
@@ -49,7 +56,9 @@ bool Completions::wait_for_arrival(std::span<AnyFutureSource* const> sources, De
     if (taken_ != ended_.size()) return true;
   }
   std::vector<AnyFutureSource*> waited_for;
-  std::copy_if(sources.begin(), sources.end(), std::back_inserter(waited_for), arrives);
+  for (AnyFutureSource* source : sources) {
+    if (source != nullptr && source->arrival() != nullptr) waited_for.push_back(source);
+  }
   std::vector<Waitable> things{Waitable(bell_.get())};
   for (AnyFutureSource* source : waited_for) things.emplace_back(Arrival{source->arrival()});
   std::optional<duration> timeout;
@@ -76,9 +85,14 @@ std::optional<std::size_t> Completions::fetch(std::span<AnyFutureSource* const> 
 FutureList::FutureList(std::vector<AnyFutureSource*> sources)
     : sources_(std::move(sources)),
       completions_(std::make_shared<Completions>(sources_.size())),
-      left_(sources_.size()),
-      fetches_(std::any_of(sources_.begin(), sources_.end(), arrives)) {
-  for (std::size_t i = 0; i < sources_.size(); ++i) sources_[i]->report_to(completions_, i);
+      left_(sources_.size()) {
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    AnyFutureSource& source = *sources_[i];
+    source.report_to(completions_, i);
+    if (source.arrival() != nullptr) fetches_ = true;
+    const void* const driver = source.driver();
+    if (driver == nullptr || driver != sources_[0]->driver()) driven_ = sources_.size();
+  }
 }
 
 FutureList::~FutureList() {
@@ -88,8 +102,16 @@ FutureList::~FutureList() {
 }
 
 std::optional<std::size_t> FutureList::next(Deadline deadline) {
-  const std::optional<std::size_t> index =
-      fetches_ ? completions_->fetch(sources_, deadline) : completions_->take(deadline);
+  while (driven_ < sources_.size() && sources_[driven_] == nullptr) ++driven_;
+  std::optional<std::size_t> index;
+  if (fetches_) {
+    index = completions_->fetch(sources_, deadline);
+  } else if (driven_ < sources_.size()) {
+    if (!completions_->any()) sources_[driven_]->drive(*completions_, deadline);
+    index = completions_->take(Deadline::now());
+  } else {
+    index = completions_->take(deadline);
+  }
   if (index) {
     sources_[*index] = nullptr;
     --left_;

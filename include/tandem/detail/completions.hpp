@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,8 +22,9 @@ namespace tandem::detail {
 
 /// The futures of a list that have an outcome, by index, in the order in which they ended.
 ///
-/// What a pool runs is reported by who dispatches for that pool, under the pool's lock. The outcome
-/// of a process of its own is fetched by who waits here.
+/// What a pool runs is reported by who dispatches for that pool, under the pool's lock; the one who
+/// waits here helps if they are all of one pool. The outcome of a process of its own is fetched by
+/// who waits here.
 class TANDEM_EXPORT Completions {
  public:
   /// \param most how many there may be
@@ -32,6 +34,10 @@ class TANDEM_EXPORT Completions {
 
   /// Any thread.
   void add(std::size_t index) noexcept;
+  [[nodiscard]] bool any() const;
+
+  /// Called by each `add` from now on, in its thread. One that waits in another place than here.
+  void set_waker(std::function<void()> waker);
 
   // One thread.
   /// \returns nothing when the time was up first
@@ -44,8 +50,9 @@ class TANDEM_EXPORT Completions {
  private:
   [[nodiscard]] bool wait_for_arrival(std::span<AnyFutureSource* const> sources, Deadline deadline);
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable added_;
+  std::function<void()> waker_;
   std::vector<std::size_t> ended_;
   std::size_t taken_ = 0;
   Fd bell_;  // if the one who waits, waits for descriptors
@@ -92,7 +99,8 @@ class TANDEM_EXPORT FutureList {
   std::vector<AnyFutureSource*> sources_;
   std::shared_ptr<Completions> completions_;
   std::size_t left_;
-  bool fetches_;
+  bool fetches_ = false;
+  std::size_t driven_ = 0;  // some source, if all have the same driver; else past the end
 };
 
 /// Whether a future failed: with an error that is not Cancelled.

@@ -174,6 +174,8 @@ class TANDEM_EXPORT PoolCore {
   [[nodiscard]] virtual bool wait(Lock& lock, const std::shared_ptr<PoolBatch>& batch, bool feeding,
                                   Deadline deadline) = 0;
   [[nodiscard]] virtual Lock lock() = 0;
+  /// Has a `wait` for this batch look again whether it is satisfied. Under the lock.
+  virtual void wake(const PoolBatch& batch) noexcept = 0;
 
   /// Fails what has not been sent with Cancelled. \returns whether there was any
   virtual bool cancel(const std::shared_ptr<PoolBatch>& batch) = 0;

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -16,6 +18,24 @@
 #include "tandem/future.hpp"
 
 namespace tandem::detail {
+
+/// Stands for a list of futures where the core waits for a batch.
+class CompletionsBatch final : public PoolBatch {
+ public:
+  explicit CompletionsBatch(const Completions& completions)
+      : PoolBatch("as_completed", {}, {}, std::nullopt), completions_(completions) {}
+
+ protected:
+  void receive(Decoder&) override {}
+  void keep(std::size_t) override {}
+  void fail(std::size_t, std::exception_ptr) override {}
+  void make_room(std::size_t) override {}
+  void input_failed(std::exception_ptr) override {}
+  [[nodiscard]] bool satisfied(bool) const override { return completions_.any(); }
+
+ private:
+  const Completions& completions_;
+};
 
 template <class R>
 class PoolFuture final : public FutureSource<R> {
@@ -53,6 +73,22 @@ class PoolFuture final : public FutureSource<R> {
   void forget(const Completions& to) noexcept override {
     const PoolCore::Lock lock = core_->lock();
     batch_->reports().forget(to);
+  }
+  [[nodiscard]] const void* driver() const noexcept override { return core_.get(); }
+  void drive(Completions& to, Deadline deadline) override {
+    const auto batch = std::make_shared<CompletionsBatch>(to);
+    PoolCore::Lock lock = core_->lock();
+    struct Waker {
+      Waker(Completions& completions, std::function<void()> wake) : to(completions) {
+        to.set_waker(std::move(wake));
+      }
+      Waker(const Waker&) = delete;
+      Waker& operator=(const Waker&) = delete;
+      ~Waker() { to.set_waker({}); }
+      Completions& to;
+    };
+    const Waker waker(to, [&] { core_->wake(*batch); });
+    static_cast<void>(core_->wait(lock, batch, false, deadline));
   }
 
  private:
