@@ -175,6 +175,7 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
 
  private:
   friend class PoolCalls<Pool>;
+  friend class ProcessPoolExecutor;
   [[nodiscard]] static TaskOptions options() { return {}; }
   [[nodiscard]] detail::PoolCore& core() const;
   [[nodiscard]] const std::shared_ptr<detail::PoolCore>& shared_core() const;

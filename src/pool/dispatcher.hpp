@@ -56,7 +56,9 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] bool wait(Lock& lock, const std::shared_ptr<PoolBatch>& batch, bool feeding,
                           Deadline deadline) override;
   [[nodiscard]] Lock lock() override { return Lock(mutex_); }
+  void wake(const PoolBatch& batch) noexcept override { notify(&batch); }
   bool cancel(const std::shared_ptr<PoolBatch>& batch) override;
+  void cancel_unsent(std::string_view call) override;
   void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept override;
   void run_callbacks(Lock& lock, const std::shared_ptr<PoolBatch>& batch) override;
   [[nodiscard]] bool on_background_thread() const noexcept override;

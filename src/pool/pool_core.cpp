@@ -124,6 +124,14 @@ void Dispatcher::close() {
   }
 }
 
+void Dispatcher::cancel_unsent(std::string_view call) {
+  const Lock lock(mutex_);
+  const auto error = std::make_exception_ptr(Cancelled(concat(call, ": cancelled")));
+  const std::vector<std::shared_ptr<PoolBatch>> all = open_;
+  for (const auto& batch : all) end_batch(*batch, error);
+  wake_leader();
+}
+
 void Dispatcher::terminate() {
   Lock lock(mutex_);
   closed_ = true;

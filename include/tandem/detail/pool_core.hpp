@@ -196,10 +196,14 @@ class TANDEM_EXPORT PoolCore {
   [[nodiscard]] virtual bool wait(Lock& lock, const std::shared_ptr<PoolBatch>& batch, bool feeding,
                                   Deadline deadline) = 0;
   [[nodiscard]] virtual Lock lock() = 0;
+  /// Has a `wait` for this batch look again whether it is satisfied. Under the lock.
+  virtual void wake(const PoolBatch& batch) noexcept = 0;
 
   /// Ends with Cancelled what has no outcome yet, unless that is on its way.
   /// \returns whether there was any
   virtual bool cancel(const std::shared_ptr<PoolBatch>& batch) = 0;
+  /// The same for all calls; input that was not read yet is not run.
+  virtual void cancel_unsent(std::string_view call) = 0;
   /// Its owner is gone: nothing more is sent, outcomes are dropped.
   virtual void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept = 0;
   /// Has the callbacks of a complete batch run on the background thread, or here when that has

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tandem/detail/codec.hpp"
+#include "tandem/detail/completions.hpp"
 #include "tandem/detail/pool_core.hpp"
 #include "tandem/error.hpp"
 
@@ -42,6 +43,7 @@ class OutcomeBatch : public PoolBatch {
   // All of these under the core's lock.
   [[nodiscard]] bool succeeded() const noexcept { return error_ == nullptr; }
   [[nodiscard]] bool taken() const noexcept { return taken_; }
+  [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
   /// Complete, and no callback is still to be run; they may change the value.
   [[nodiscard]] bool settled(bool on_background) const noexcept {
     return complete() && (callbacks_to_run_ == 0 || on_background);
@@ -113,14 +115,22 @@ class ValueBatch final : public OutcomeBatch<R> {
  public:
   using OutcomeBatch<R>::OutcomeBatch;
 
+  /// Where its completion is made known. Under the core's lock.
+  [[nodiscard]] Reports& reports() noexcept { return reports_; }
+
  protected:
   void receive(Decoder& from) override { value_.emplace(decode_result<R>(from)); }
-  void keep(std::size_t) override {}
+  void keep(std::size_t) override { reports_.make(); }
+  void fail(std::size_t index, std::exception_ptr error) override {
+    OutcomeBatch<R>::fail(index, std::move(error));
+    reports_.make();
+  }
   void make_room(std::size_t) override {}
   [[nodiscard]] Stored<R>& value() override { return *value_; }
 
  private:
   std::optional<Stored<R>> value_;
+  Reports reports_;
 };
 
 /// Results that can be made before they arrive need no optional around them.
