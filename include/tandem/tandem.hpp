@@ -11,6 +11,7 @@
 #include "tandem/error.hpp"
 #include "tandem/future.hpp"
 #include "tandem/init.hpp"
+#include "tandem/insights.hpp"
 #include "tandem/listener.hpp"
 #include "tandem/log.hpp"
 #include "tandem/manager.hpp"

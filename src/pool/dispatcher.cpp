@@ -170,6 +170,7 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
   header.first_task = c.first_task_;
   header.begin = c.begin_;
   header.end = c.end_;
+  header.flags = watcher_.timed() ? kTimed : 0;
   std::memcpy(c.message_.bytes.data(), &header, sizeof(header));
 
   lock.unlock();
@@ -223,9 +224,12 @@ void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
   Decoder from(message.bytes.bytes(), Route::connection, &message.descriptors);
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {
-    case ResultKind::ready:
+    case ResultKind::ready: {
       seat.ready = true;
+      const Lock held(mutex_);
+      watcher_.ready(seat);
       return;
+    }
     case ResultKind::init_failed: {
       std::exception_ptr error = decode_exception(from);
       const Lock held(mutex_);
@@ -248,6 +252,8 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
   }
   // Kept beyond the chunk's end: nobody else may be left.
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
+  TaskTimes times;
+  if (header.timed != 0) times = from.read_raw<TaskTimes>();
   std::exception_ptr error;
   try {
     if (header.kind == ResultKind::error) {
@@ -261,7 +267,7 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
   lock.lock();
   fruitless_ = 0;
   if (header.run_ns != 0) learn(*batch->run_time_, chunk, *batch, header.run_ns);
-  settle(seat, std::move(error));
+  settle(seat, std::move(error), times);
   lock.unlock();
 }
 
@@ -279,10 +285,11 @@ void Dispatcher::learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std
 }
 
 /// The next task in flight at this seat has its outcome: the error, or what the batch has received.
-void Dispatcher::settle(Seat& seat, std::exception_ptr error) {
+void Dispatcher::settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died) {
   Chunk& chunk = *seat.in_flight.front();
   const std::size_t index = chunk.first_index_ + chunk.done_;
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
+  watcher_.task_ended(seat, *batch, index, times, error, died);
   ++chunk.done_;
   --sent_;
   if (chunk.done_ == chunk.end_) {

@@ -25,7 +25,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pool/output.hpp"
 #include "pool/seat.hpp"
+#include "pool/watcher.hpp"
 #include "tandem/detail/fd.hpp"
 #include "tandem/detail/pool_core.hpp"
 #include "tandem/wait.hpp"
@@ -64,6 +66,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void dispose(bool terminated) noexcept override;
   [[nodiscard]] std::size_t size() const override { return seats_.size(); }
   [[nodiscard]] PoolStats stats() const override;
+  [[nodiscard]] PoolInsights insights() const override;
+  void trace_to(const std::filesystem::path& path) override;
 
  private:
   struct Follower {
@@ -104,7 +108,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] bool drain(Lock& lock, Seat& seat, std::size_t at_most);
   void handle(Lock& lock, Seat& seat, PoolMessage message);
   void handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from);
-  void settle(Seat& seat, std::exception_ptr error);
+  void settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died = false);
   static void learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);
   void put_back(std::unique_ptr<Chunk> chunk);
   [[nodiscard]] duration time_to_gather() const noexcept;
@@ -150,12 +154,15 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
 
+  std::unique_ptr<OutputGatherer> output_;  // of workers, where it is wanted
+  Watcher watcher_;
   std::vector<Seat> seats_;
   std::vector<Waitable> waitables_;
   std::unordered_map<std::uint64_t, RunTime> run_times_;
   std::vector<std::shared_ptr<PoolBatch>> open_;
   std::deque<PoolBatch*> listed_;  // open batches with something to send, in turn
   std::uint64_t next_task_ = 1;
+  std::uint64_t calls_ = 0;
   std::size_t unfinished_ = 0;
   std::size_t background_tasks_ = 0;  // unfinished ones of background batches
   std::size_t done_ = 0;

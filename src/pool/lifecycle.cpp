@@ -91,7 +91,8 @@ std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat) {
   std::exception_ptr error;
   lock.unlock();
   try {
-    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_.start_method);
+    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_.start_method,
+                   output_.get());
     for (const Call* call : {&options_.initializer, &options_.finalizer}) {
       PoolMessage message;
       if (*call) {
@@ -112,6 +113,7 @@ std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat) {
     seat.worker.emplace(std::move(*worker));
     seat.cut_off = cut_off;
     ++seat.workers;
+    watcher_.started(seat);
   }
   return error;
 }
@@ -134,6 +136,7 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
   if (!seat.died) worker.process.kill();
   worker.process.join();
   const int exit_code = worker.process.exitcode().value_or(255);
+  if (output_ != nullptr) output_->finish(worker.output);
   lock.lock();
   // What it had sent counts, however it ended.
   while (!seat.hung_up && drain(lock, seat, static_cast<std::size_t>(-1))) {
@@ -157,11 +160,13 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
       Chunk& chunk = *seat.in_flight.front();
       const std::uint64_t task = chunk.first_task_ + chunk.done_;
       if (slot.task.load(std::memory_order_relaxed) == task) {
-        settle(seat, std::make_exception_ptr(WorkerDied(
-                         concat(chunk.batch_->name(), ": ", worker.process.name(), ", pid ",
-                                std::to_string(worker.pid), ", ", end, " in task ",
-                                std::to_string(chunk.first_index_ + chunk.done_)),
-                         worker.pid, exit_code)));
+        settle(seat,
+               std::make_exception_ptr(
+                   WorkerDied(concat(chunk.batch_->name(), ": ", worker.process.name(), ", pid ",
+                                     std::to_string(worker.pid), ", ", end, " in task ",
+                                     std::to_string(chunk.first_index_ + chunk.done_)),
+                              worker.pid, exit_code)),
+               {}, true);
       }
     }
     if (in_task || slot.tasks_done.load(std::memory_order_relaxed) != 0) {
@@ -180,6 +185,12 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
     log(LogLevel::warning, "Pool: ", worker.process.name(), ", pid ", std::to_string(worker.pid),
         ", told to end, ", how_it_ended(exit_code));
   }
+
+  watcher_.gone(seat,
+                !seat.stopped   ? Departure::died
+                : wanted() != 0 ? Departure::replaced
+                                : Departure::ended,
+                how_it_ended(exit_code));
 
   // What it never began goes back to the front, in its old order.
   while (!seat.in_flight.empty()) {

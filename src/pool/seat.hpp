@@ -10,6 +10,7 @@
 #include <string>
 
 #include "pool/message.hpp"
+#include "pool/output.hpp"
 #include "pool/slot.hpp"
 #include "tandem/detail/pool_chunk.hpp"
 #include "tandem/memory.hpp"
@@ -19,21 +20,24 @@ namespace tandem::detail {
 
 /// The process in a seat.
 struct WorkerProcess {
-  /// Starts it. \throws StartError, SystemError
-  WorkerProcess(std::string name, std::optional<StartMethod> method);
+  /// Starts it. \param gatherer takes in what it writes; null: it writes where this process does
+  /// \throws StartError, SystemError
+  WorkerProcess(std::string name, std::optional<StartMethod> method, OutputGatherer* gatherer);
 
   [[nodiscard]] const Slot& slot() const noexcept {
     return *static_cast<const Slot*>(static_cast<const void*>(memory.data()));
   }
 
+  std::uint64_t began_ns;
   SharedMemory memory;
   PoolEnd pipe;
   Process process;
   int pid = 0;
+  std::uint64_t output = 0;  // its output's key
 
  private:
-  WorkerProcess(std::string name, std::optional<StartMethod> method,
-                Pipe<PoolMessage, PoolMessage> pipe);
+  WorkerProcess(std::string name, std::optional<StartMethod> method, OutputGatherer* gatherer,
+                Pipe<PoolMessage, PoolMessage> pipe, os::BytePipe output_pipe);
 };
 
 /// The leader's alone; what `stats` reads is changed under the lock.
@@ -43,11 +47,12 @@ struct Seat {
   std::size_t in_flight_bytes = 0;
   long long estimate_ns = 0;  // expected run time of what is in flight
   std::size_t tasks_sent = 0;
-  bool ready = false;    // its initializer has run
-  bool cut_off = false;  // nothing can be written to its pipe any more
-  bool hung_up = false;  // nor read from it
-  bool died = false;     // its sentinel said so
-  bool stopped = false;  // was told to end
+  bool ready = false;               // its initializer has run
+  bool cut_off = false;             // nothing can be written to its pipe any more
+  bool hung_up = false;             // nor read from it
+  bool died = false;                // its sentinel said so
+  bool stopped = false;             // was told to end
+  std::optional<std::size_t> lane;  // where its watcher shows it
 
   [[nodiscard]] bool unusable() const noexcept { return cut_off || hung_up || died; }
 

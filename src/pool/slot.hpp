@@ -25,6 +25,10 @@ struct alignas(64) Slot {
   std::atomic<std::uint64_t> task;
   std::atomic<std::uint64_t> tasks_done;
   std::atomic<std::uint64_t> busy_ns;
+  // CLOCK_MONOTONIC; 0: not, or not yet.
+  std::atomic<std::uint64_t> initializer_ns;  // when that began
+  std::atomic<std::uint64_t> ready_ns;
+  std::atomic<std::uint64_t> task_began_ns;  // of a chunk that is timed
 };
 static_assert(sizeof(Slot) == 64);
 static_assert(std::atomic<WorkerState>::is_always_lock_free);

@@ -1,5 +1,6 @@
 #include "pool/worker.hpp"
 
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <optional>
@@ -36,6 +37,8 @@ void encode_any_exception(Encoder& to, std::exception_ptr error, const std::stri
   }
 }
 
+std::uint64_t now_ns() noexcept { return static_cast<std::uint64_t>(os::SpinBudget::now_ns()); }
+
 /// One chunk's way through the worker.
 class Run final : public ChunkRun {
  public:
@@ -59,8 +62,10 @@ class Run final : public ChunkRun {
   ChunkHeader header_;
   std::span<const std::byte> callable_;
   std::span<const std::byte> rest_;
+  bool timed_ = false;
   std::uint32_t position_ = 0;  // of the next element
   long long started_ns_;
+  TaskTimes times_;
 };
 
 Run::Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage message)
@@ -71,6 +76,8 @@ Run::Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage messag
       started_ns_(os::SpinBudget::now_ns()) {
   Decoder from(message_.bytes.bytes(), Route::process);
   header_ = from.read_raw<ChunkHeader>();
+  timed_ = (header_.flags & kTimed) != 0;
+  slot_.task_began_ns.store(0, std::memory_order_relaxed);
   callable_ = from.take(header_.callable_size);
   for (; position_ < header_.begin; ++position_) {
     static_cast<void>(from.take(from.read_size(1)));
@@ -93,6 +100,10 @@ void Run::run() {
 bool Run::next() {
   if (position_ == header_.end) return false;
   slot_.task.store(header_.first_task + position_, std::memory_order_relaxed);
+  if (timed_) {
+    times_.began_ns = now_ns();
+    slot_.task_began_ns.store(times_.began_ns, std::memory_order_relaxed);
+  }
   slot_.state.store(WorkerState::running, std::memory_order_release);
   Decoder from(rest_, Route::process);
   const std::span<const std::byte> element = from.take(from.read_size(1));
@@ -105,7 +116,7 @@ bool Run::next() {
 
 void Run::begin_result() {
   out_.descriptors.clear();
-  static_cast<void>(out_.bytes.assign(sizeof(ResultHeader)));
+  static_cast<void>(out_.bytes.assign(sizeof(ResultHeader) + (timed_ ? sizeof(TaskTimes) : 0)));
   result_.emplace(out_.bytes, Route::connection, &out_.descriptors);
 }
 
@@ -134,7 +145,13 @@ void Run::send(ResultKind kind) {
   if (position_ == header_.end) {
     const long long ran_ns = os::SpinBudget::now_ns() - started_ns_;
     header.run_ns = static_cast<std::uint64_t>(ran_ns);
-    slot_.busy_ns.fetch_add(header.run_ns, std::memory_order_relaxed);
+    if (!timed_) slot_.busy_ns.fetch_add(header.run_ns, std::memory_order_relaxed);
+  }
+  if (timed_) {
+    header.timed = 1;
+    times_.ran_ns = now_ns() - times_.began_ns;
+    slot_.busy_ns.fetch_add(times_.ran_ns, std::memory_order_relaxed);
+    std::memcpy(out_.bytes.data() + sizeof(header), &times_, sizeof(times_));
   }
   std::memcpy(out_.bytes.data(), &header, sizeof(header));
   slot_.tasks_done.store(slot_.tasks_done.load(std::memory_order_relaxed) + 1,
@@ -173,6 +190,7 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Slot& slot) {
   PoolMessage initializer = pool.recv();
   PoolMessage finalizer = pool.recv();
   if (initializer.bytes.size() != 0) {
+    slot.initializer_ns.store(now_ns(), std::memory_order_relaxed);
     slot.state.store(WorkerState::initializing, std::memory_order_release);
     try {
       run_encoded_call(initializer);
@@ -182,6 +200,7 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Slot& slot) {
       return std::nullopt;
     }
   }
+  slot.ready_ns.store(now_ns(), std::memory_order_release);
   slot.state.store(WorkerState::idle, std::memory_order_release);
   send_plain(pool, ResultKind::ready, nullptr, {});
 
@@ -197,8 +216,12 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Slot& slot) {
 
 }  // namespace
 
-void run_worker(PoolEnd pool, SharedMemory memory) {
+void run_worker(PoolEnd pool, SharedMemory memory, OutputEnd output) {
   os::ignore_interrupts();
+  output.redirect();
+  // A line at a time, so that those of several workers do not mix. Standard error has no buffer
+  // that could be lost when the worker is killed, and keeps none.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   Slot& slot = *static_cast<Slot*>(static_cast<void*>(memory.data()));
   std::optional<PoolMessage> finalizer;
   try {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include "pool/message.hpp"
+#include "pool/output.hpp"
 #include "tandem/memory.hpp"
 
 namespace tandem::detail {
 
 /// Runs what comes over `pool` until it is told to end or the pool is gone.
 /// \param memory holds this worker's Slot
-void run_worker(PoolEnd pool, SharedMemory memory);
+/// \param output where this process's output shall go
+void run_worker(PoolEnd pool, SharedMemory memory, OutputEnd output);
 
 }  // namespace tandem::detail
