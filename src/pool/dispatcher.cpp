@@ -225,8 +225,8 @@ void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {
     case ResultKind::ready: {
-      seat.ready = true;
       const Lock held(mutex_);
+      seat.ready = true;
       watcher_.ready(seat);
       return;
     }

@@ -1,4 +1,5 @@
 // Chrome's trace event format: an object with an array of events; one process, a thread for each lane.
+#include <cerrno>  // program_invocation_short_name
 #include <string>
 #include <utility>
 #include <vector>
@@ -6,7 +7,6 @@
 #include "os/self.hpp"
 #include "pool/trace.hpp"
 #include "pool/trace_file.hpp"
-#include "tandem/detail/context.hpp"
 
 namespace tandem::detail {
 namespace {
@@ -16,7 +16,7 @@ std::string head() {
   text += R"({"name":"process_name","ph":"M","pid":)";
   append_number(text, static_cast<std::uint64_t>(os::process_id()));
   text += R"(,"tid":0,"args":{"name":"Pool of )";
-  append_json_text(text, process_name());
+  append_json_text(text, program_invocation_short_name);
   text += "\"}}";
   return text;
 }

@@ -10,6 +10,7 @@
 //      until the end of the last, time in tasks]
 //     [8, "title of the page"]
 #include <algorithm>
+#include <cerrno>  // program_invocation_short_name
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,6 @@
 #include "pool/trace.hpp"
 #include "pool/trace_file.hpp"
 #include "pool/trace_page.hpp"
-#include "tandem/detail/context.hpp"
 
 namespace tandem::detail {
 namespace {
@@ -33,7 +33,7 @@ constexpr std::uint64_t kFirstMerge_ns = 10'000;
 std::string head() {
   std::string text(trace_page.substr(0, trace_page.find(kTracePlace)));
   text += "[\n[8,\"Pool of ";
-  append_json_text(text, process_name());
+  append_json_text(text, program_invocation_short_name);
   text += ", pid ";
   append_number(text, static_cast<std::uint64_t>(os::process_id()));
   text += "\"]";

@@ -64,7 +64,7 @@ void Watcher::trace_to(const std::filesystem::path& path) {
 void Watcher::introduce(const Seat& seat) {
   const WorkerLife life = life_of(seat);
   trace_->started(life);
-  if (life.ready_ns != 0) trace_->ready(life);
+  if (seat.ready) trace_->ready(life);
 }
 
 void Watcher::finish() noexcept {
