@@ -134,7 +134,8 @@ class PoolCalls {
 /// the first call that returns before its results are in, does it while nobody waits.
 ///
 /// Workers are daemon processes: they end with the one that made the pool, however that ends. They
-/// ignore SIGINT. A forked copy of the maker cannot use the pool.
+/// ignore SIGINT, and write what goes to standard output line by line. A forked copy of the maker
+/// cannot use the pool.
 class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
  public:
   class With;
