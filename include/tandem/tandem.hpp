@@ -13,6 +13,7 @@
 #include "tandem/executor.hpp"
 #include "tandem/future.hpp"
 #include "tandem/init.hpp"
+#include "tandem/insights.hpp"
 #include "tandem/listener.hpp"
 #include "tandem/log.hpp"
 #include "tandem/manager.hpp"

@@ -26,6 +26,7 @@ constexpr std::size_t kMostRunTimes = 1024;
 void Dispatcher::open(const std::shared_ptr<PoolBatch>& batch, bool in_background) {
   const Lock lock(mutex_);
   check_usable(batch->name());
+  batch->number_ = ++calls_;
   batch->run_time_ = &run_time_of(batch->call());
   batch->in_background_ = in_background;
   if (batch->options_.progress.enabled) {

@@ -94,7 +94,7 @@ bool Dispatcher::pass(Lock& lock) {
     if (seat.worker && !seat.hung_up && drain(lock, seat, kDrainAtOnce)) moved = true;
     if (seat.unusable() && !seat.stopped) moved = true;
   }
-  if (watch()) moved = true;
+  if (enforce_limits()) moved = true;
   return moved;
 }
 
@@ -177,7 +177,7 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
   header.first_task = c.first_task_;
   header.begin = c.begin_;
   header.end = c.end_;
-  header.timed = c.batch_->options_.timeout ? 1 : 0;
+  header.flags = watcher_.timed() || c.batch_->options_.timeout ? kTimed : 0;
   std::memcpy(c.message_.bytes.data(), &header, sizeof(header));
 
   lock.unlock();
@@ -231,9 +231,12 @@ void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
   Decoder from(message.bytes.bytes(), Route::connection, &message.descriptors);
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {
-    case ResultKind::ready:
+    case ResultKind::ready: {
+      const Lock held(mutex_);
       seat.ready = true;
+      watcher_.ready(seat);
       return;
+    }
     case ResultKind::init_failed: {
       std::exception_ptr error = decode_exception(from);
       const Lock held(mutex_);
@@ -262,6 +265,8 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
   }
   // Kept beyond the chunk's end: nobody else may be left.
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
+  TaskTimes times;
+  if (header.timed != 0) times = from.read_raw<TaskTimes>();
   std::exception_ptr error;
   try {
     if (header.kind == ResultKind::error) {
@@ -275,7 +280,7 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
   lock.lock();
   fruitless_ = 0;
   if (header.run_ns != 0) learn(*batch->run_time_, chunk, *batch, header.run_ns);
-  settle(seat, std::move(error));
+  settle(seat, std::move(error), times);
   lock.unlock();
 }
 
@@ -293,10 +298,11 @@ void Dispatcher::learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std
 }
 
 /// The next task in flight at this seat has its outcome: the error, or what the batch has received.
-void Dispatcher::settle(Seat& seat, std::exception_ptr error) {
+void Dispatcher::settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died) {
   Chunk& chunk = *seat.in_flight.front();
   const std::size_t index = chunk.first_index_ + chunk.done_;
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
+  watcher_.task_ended(seat, *batch, index, times, error, died);
   ++chunk.done_;
   chunk.attempts_ = 0;
   --sent_;
@@ -324,7 +330,7 @@ duration Dispatcher::time_to_gather() const noexcept {
 void Dispatcher::sleep(Lock& lock, Deadline deadline) {
   if (news_) return;
   sleeping_ = true;
-  deadline = deadline.earlier(next_look()).earlier(watch_again_);
+  deadline = deadline.earlier(next_look()).earlier(limits_at_);
   const duration gather = time_to_gather();
   const bool gathers = gather != duration::zero();
   if (gathers) deadline = deadline.earlier(Deadline::after(gather));

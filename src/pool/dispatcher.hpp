@@ -27,7 +27,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pool/output.hpp"
 #include "pool/seat.hpp"
+#include "pool/watcher.hpp"
 #include "tandem/detail/fd.hpp"
 #include "tandem/detail/pool_core.hpp"
 #include "tandem/wait.hpp"
@@ -69,6 +71,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void resize(std::size_t processes) override;
   [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] PoolStats stats() const override;
+  [[nodiscard]] PoolInsights insights() const override;
+  void trace_to(const std::filesystem::path& path) override;
 
  private:
   struct Follower {
@@ -110,7 +114,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] bool drain(Lock& lock, Seat& seat, std::size_t at_most);
   void handle(Lock& lock, Seat& seat, PoolMessage message);
   void handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from);
-  void settle(Seat& seat, std::exception_ptr error);
+  void settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died = false);
   static void learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);
   void put_back(std::unique_ptr<Chunk> chunk);
   [[nodiscard]] duration time_to_gather() const noexcept;
@@ -118,7 +122,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void wake_leader() noexcept;
 
   // limits.cpp: what takes too long, or is not wanted any more.
-  [[nodiscard]] bool watch();
+  [[nodiscard]] bool enforce_limits();
   [[nodiscard]] std::optional<duration> time_limit(const Seat& seat) const;
   [[nodiscard]] static bool is_at(const Seat& seat, Activity activity) noexcept;
   [[nodiscard]] static bool condemn(Seat& seat, Activity activity, Verdict verdict);
@@ -170,6 +174,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
 
+  std::unique_ptr<OutputGatherer> output_;  // of workers, where it is wanted
+  Watcher watcher_;
   std::size_t size_;        // of the pool: how many workers it should have
   std::deque<Seat> seats_;  // stay where they are; added and removed by the leader, under the lock
   std::vector<Waitable> waitables_;
@@ -177,8 +183,9 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   std::vector<std::shared_ptr<PoolBatch>> open_;
   std::deque<PoolBatch*> listed_;                    // open batches with something to send, in turn
   std::vector<std::shared_ptr<PoolBatch>> failing_;  // whose rest is to be cancelled
-  Deadline watch_again_ = Deadline::never();
+  Deadline limits_at_ = Deadline::never();
   std::uint64_t next_task_ = 1;
+  std::uint64_t calls_ = 0;
   std::size_t unfinished_ = 0;
   std::size_t background_tasks_ = 0;  // unfinished ones of background batches
   std::size_t done_ = 0;

@@ -98,7 +98,8 @@ std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat, std::size_t 
   std::exception_ptr error;
   lock.unlock();
   try {
-    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_, number);
+    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_, number,
+                   output_.get());
     for (const Call* call : {&options_.initializer, &options_.finalizer}) {
       PoolMessage message;
       if (*call) {
@@ -119,6 +120,7 @@ std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat, std::size_t 
     seat.worker.emplace(std::move(*worker));
     seat.cut_off = cut_off;
     ++seat.workers;
+    watcher_.started(seat);
   }
   return error;
 }
@@ -141,6 +143,7 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
   if (!seat.died) worker.process.kill();
   worker.process.join();
   const int exit_code = worker.process.exitcode().value_or(255);
+  if (output_ != nullptr) output_->finish(worker.output);
   lock.lock();
   // What it had sent counts, however it ended.
   while (!seat.hung_up && drain(lock, seat, static_cast<std::size_t>(-1))) {
@@ -164,7 +167,7 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
           chunk.attempts_ < chunk.batch_->options_.retries) {
         ++chunk.attempts_;
       } else {
-        settle(seat, outcome_of_death(seat, end, exit_code));
+        settle(seat, outcome_of_death(seat, end, exit_code), {}, true);
       }
     }
     if (in_task || slot.tasks_done.load(std::memory_order_relaxed) != 0) {
@@ -187,6 +190,11 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
         ", told to end, ", how_it_ended(exit_code));
   }
 
+  watcher_.gone(seat,
+                !seat.stopped   ? Departure::died
+                : wanted() != 0 ? Departure::replaced
+                                : Departure::ended,
+                how_it_ended(exit_code));
   take_back(seat);
   seat.tasks_done += slot.tasks_done.load(std::memory_order_relaxed);
   seat.busy_ns += slot.busy_ns.load(std::memory_order_relaxed);

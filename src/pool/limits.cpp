@@ -28,8 +28,8 @@ std::string in_ms(duration d) {
 
 /// Kills for what has lasted too long or was cancelled; finds out when to look again. \returns
 /// whether there was anything to do
-bool Dispatcher::watch() {
-  watch_again_ = Deadline::never();
+bool Dispatcher::enforce_limits() {
+  limits_at_ = Deadline::never();
   bool moved = false;
   for (const auto& batch : std::exchange(failing_, {})) {
     batch->input_ended_ = true;
@@ -46,15 +46,15 @@ bool Dispatcher::watch() {
     const Activity activity = slot.activity.load(std::memory_order_acquire);
     if (!is_at(seat, activity)) {
       // It is not there yet, or what it did is on its way.
-      watch_again_ = watch_again_.earlier(Deadline::after(cancelled ? kSoon : *limit));
+      limits_at_ = limits_at_.earlier(Deadline::after(cancelled ? kSoon : *limit));
       continue;
     }
     if (!cancelled) {
       // Of a later task, if not of this one: then it has time still.
-      const long long since_ns = slot.since_ns.load(std::memory_order_relaxed);
+      const auto since_ns = static_cast<long long>(slot.since_ns.load(std::memory_order_relaxed));
       const duration left = *limit - duration(os::SpinBudget::now_ns() - since_ns);
       if (left > duration::zero()) {
-        watch_again_ = watch_again_.earlier(Deadline::after(left));
+        limits_at_ = limits_at_.earlier(Deadline::after(left));
         continue;
       }
     }

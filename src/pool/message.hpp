@@ -2,7 +2,7 @@
 //
 //     to the worker:   initializer call (may be empty), finalizer call (may be empty), then chunks;
 //                      a message without bytes says that no more will come
-//     from the worker: ResultHeader, then the encoded result or exception
+//     from the worker: ResultHeader, TaskTimes where it is timed, then the encoded result or exception
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 
 namespace tandem::detail {
 
-enum class ResultKind : std::uint64_t {
+enum class ResultKind : std::uint32_t {
   ready,        // the initializer has run
   init_failed,  // it threw: an exception follows
   value,
@@ -30,8 +30,15 @@ struct ResultHeader {
   std::uint64_t task = 0;
   std::uint64_t run_ns = 0;  // of all the elements of the chunk so far, with its last one; else 0
   ResultKind kind = ResultKind::ready;
+  std::uint32_t timed = 0;  // or 1
 };
 static_assert(sizeof(ResultHeader) == 24);
+
+/// When a task was decoded, run and its result encoded; CLOCK_MONOTONIC. 0: not known.
+struct TaskTimes {
+  std::uint64_t began_ns = 0;
+  std::uint64_t ran_ns = 0;
+};
 
 // These bytes need no second encoding.
 template <>

@@ -78,6 +78,8 @@ std::shared_ptr<PoolCore> PoolCore::start(const PoolOptions& options) {
 Dispatcher::Dispatcher(const PoolOptions& options)
     : options_(options),
       maker_(os::process_id()),
+      output_(options.tag_output ? std::make_unique<OutputGatherer>() : nullptr),
+      watcher_(options.insights),
       size_(options.processes != 0 ? options.processes : cpu_count()),
       seats_(size_),
       bell_(os::make_event_fd()) {}
@@ -154,6 +156,7 @@ void Dispatcher::terminate() {
     const Leadership leadership(*this, lock);
     end_all(lock, std::make_exception_ptr(Cancelled("Pool::terminate: the pool was terminated")));
   }
+  watcher_.finish();
   takeover_ = false;
   for (Follower* follower : followers_) follower->wake.notify_one();
 }
@@ -164,8 +167,10 @@ bool Dispatcher::join(Deadline deadline) {
   if (on_background_thread()) throw Error("Pool::join: a callback cannot wait for its own end");
   joining_ = true;
   wake_leader();
-  return wait_until(
+  const bool ended = wait_until(
       lock, nullptr, [&] { return unfinished_ == 0 && vacant() && callbacks_.empty(); }, deadline);
+  if (ended) watcher_.finish();
+  return ended;
 }
 
 void Dispatcher::dispose(bool terminated) noexcept {
@@ -192,6 +197,7 @@ void Dispatcher::dispose(bool terminated) noexcept {
     background_wake_.notify_one();
     background = std::move(background_);
     lock.unlock();
+    output_.reset();
     if (!background.joinable()) return;
     if (in_callback) {
       background.detach();
@@ -252,6 +258,22 @@ PoolStats Dispatcher::stats() const {
     worker.idle = std::max(age - worker.busy, duration::zero());
   }
   return stats;
+}
+
+PoolInsights Dispatcher::insights() const {
+  const Lock lock(mutex_);
+  PoolInsights insights = watcher_.insights();
+  for (const Seat& seat : seats_) watcher_.add_running(seat, insights);
+  return insights;
+}
+
+void Dispatcher::trace_to(const std::filesystem::path& path) {
+  const Lock lock(mutex_);
+  check_usable("Pool::trace_to");
+  watcher_.trace_to(path);
+  for (const Seat& seat : seats_) {
+    if (seat.worker) watcher_.introduce(seat);
+  }
 }
 
 void Dispatcher::run_callbacks(Lock& lock, const std::shared_ptr<PoolBatch>& batch) {

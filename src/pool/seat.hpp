@@ -10,6 +10,7 @@
 #include <string>
 
 #include "pool/message.hpp"
+#include "pool/output.hpp"
 #include "pool/slot.hpp"
 #include "tandem/detail/pool_chunk.hpp"
 #include "tandem/detail/pool_core.hpp"
@@ -20,22 +21,26 @@ namespace tandem::detail {
 
 /// The process in a seat.
 struct WorkerProcess {
-  /// Starts it. \throws StartError, SystemError
-  /// \param number of its seat
-  WorkerProcess(std::string name, const PoolOptions& options, std::size_t number);
+  /// Starts it. \param number of its seat \param gatherer takes in what it writes; null: it writes
+  /// where this process does \throws StartError, SystemError
+  WorkerProcess(std::string name, const PoolOptions& options, std::size_t number,
+                OutputGatherer* gatherer);
 
   [[nodiscard]] Slot& slot() const noexcept {
     return *static_cast<Slot*>(static_cast<void*>(memory.data()));
   }
 
+  std::uint64_t began_ns;
   SharedMemory memory;
   PoolEnd pipe;
   Process process;
   int pid = 0;
+  std::uint64_t output = 0;  // its output's key
 
  private:
   WorkerProcess(std::string name, const PoolOptions& options, std::size_t number,
-                Pipe<PoolMessage, PoolMessage> pipe);
+                OutputGatherer* gatherer, Pipe<PoolMessage, PoolMessage> pipe,
+                os::BytePipe output_pipe);
 };
 
 /// Why the pool killed a worker.
@@ -54,6 +59,7 @@ struct Seat {
   bool died = false;     // its sentinel said so
   bool stopped = false;  // was told to end, or has said that it does
   Verdict verdict = Verdict::none;
+  std::optional<std::size_t> lane;  // where its watcher shows it
 
   [[nodiscard]] bool unusable() const noexcept { return cut_off || hung_up || died; }
 

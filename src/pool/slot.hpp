@@ -54,9 +54,12 @@ class Activity {
 // more than a recent figure.
 struct alignas(64) Slot {
   std::atomic<Activity> activity;
-  std::atomic<std::int64_t> since_ns;  // CLOCK_MONOTONIC; of running: in timed chunks only
+  std::atomic<std::uint64_t> since_ns;  // CLOCK_MONOTONIC; 0 in a chunk that is not timed
   std::atomic<std::uint64_t> tasks_done;
   std::atomic<std::uint64_t> busy_ns;
+  // CLOCK_MONOTONIC; 0: not, or not yet.
+  std::atomic<std::uint64_t> initializer_ns;  // when that began
+  std::atomic<std::uint64_t> ready_ns;
 };
 static_assert(sizeof(Slot) == 64);
 static_assert(std::atomic<Activity>::is_always_lock_free);

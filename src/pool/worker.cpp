@@ -1,5 +1,6 @@
 #include "pool/worker.hpp"
 
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <optional>
@@ -37,16 +38,27 @@ void encode_any_exception(Encoder& to, std::exception_ptr error, const std::stri
   }
 }
 
+std::uint64_t now_ns() noexcept { return static_cast<std::uint64_t>(os::SpinBudget::now_ns()); }
+
 /// The worker's side of its Slot.
 class Doing {
  public:
   explicit Doing(Slot& slot) noexcept : slot_(slot) {}
 
-  /// \param now_ns when it began; 0 if nobody wants to know
-  void begin(Activity activity, long long now_ns) noexcept {
-    if (now_ns != 0) slot_.since_ns.store(now_ns, std::memory_order_relaxed);
+  /// \param since_ns when it began; 0 if nobody wants to know
+  void begin(Activity activity, std::uint64_t since_ns) noexcept {
+    if (since_ns != since_ns_) {
+      since_ns_ = since_ns;
+      slot_.since_ns.store(since_ns, std::memory_order_relaxed);
+    }
     slot_.activity.store(activity, std::memory_order_release);
   }
+  void begin_initializer(Activity activity) noexcept {
+    const std::uint64_t now = now_ns();
+    slot_.initializer_ns.store(now, std::memory_order_relaxed);
+    begin(activity, now);
+  }
+  void note_ready() noexcept { slot_.ready_ns.store(now_ns(), std::memory_order_release); }
   /// From what can be killed to what comes next. Does not return where the pool was first: it has
   /// given up what was being done, and kills.
   void leave(Activity from, Activity to) noexcept {
@@ -60,12 +72,13 @@ class Doing {
     slot_.tasks_done.store(slot_.tasks_done.load(std::memory_order_relaxed) + 1,
                            std::memory_order_relaxed);
   }
-  void count_busy(long long ns) noexcept {
-    slot_.busy_ns.fetch_add(static_cast<std::uint64_t>(ns), std::memory_order_relaxed);
+  void count_busy(std::uint64_t ns) noexcept {
+    slot_.busy_ns.fetch_add(ns, std::memory_order_relaxed);
   }
 
  private:
   Slot& slot_;
+  std::uint64_t since_ns_ = 0;  // what the slot says
 };
 
 /// One chunk's way through the worker.
@@ -95,10 +108,12 @@ class Run final : public ChunkRun {
   ChunkHeader header_;
   std::span<const std::byte> callable_;
   std::span<const std::byte> rest_;
+  bool timed_ = false;
   std::uint32_t position_ = 0;  // of the next element
   Activity activity_;           // what the slot says
   bool too_large_ = false;
-  long long started_ns_;
+  std::uint64_t started_ns_;
+  TaskTimes times_;
 };
 
 Run::Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::string& where,
@@ -108,9 +123,10 @@ Run::Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::s
       max_memory_bytes_(max_memory_bytes),
       where_(where),
       message_(std::move(message)),
-      started_ns_(os::SpinBudget::now_ns()) {
+      started_ns_(now_ns()) {
   Decoder from(message_.bytes.bytes(), Route::process);
   header_ = from.read_raw<ChunkHeader>();
+  timed_ = (header_.flags & kTimed) != 0;
   callable_ = from.take(header_.callable_size);
   for (; position_ < header_.begin; ++position_) {
     static_cast<void>(from.take(from.read_size(1)));
@@ -134,7 +150,8 @@ bool Run::run() {
 bool Run::next() {
   if (position_ == header_.end || too_large_) return false;
   activity_ = Activity(WorkerState::running, header_.first_task + position_);
-  doing_.begin(activity_, header_.timed != 0 ? os::SpinBudget::now_ns() : 0);
+  times_.began_ns = timed_ ? now_ns() : 0;
+  doing_.begin(activity_, times_.began_ns);
   Decoder from(rest_, Route::process);
   const std::span<const std::byte> element = from.take(from.read_size(1));
   rest_ = from.take(from.left());
@@ -146,7 +163,7 @@ bool Run::next() {
 
 void Run::begin_result() {
   out_.descriptors.clear();
-  static_cast<void>(out_.bytes.assign(sizeof(ResultHeader)));
+  static_cast<void>(out_.bytes.assign(sizeof(ResultHeader) + (timed_ ? sizeof(TaskTimes) : 0)));
   result_.emplace(out_.bytes, Route::connection, &out_.descriptors);
 }
 
@@ -173,9 +190,14 @@ void Run::send(ResultKind kind) {
   header.task = header_.first_task + position_ - 1;
   header.kind = kind;
   if (position_ == header_.end) {
-    const long long ran_ns = os::SpinBudget::now_ns() - started_ns_;
-    header.run_ns = static_cast<std::uint64_t>(ran_ns);
-    doing_.count_busy(ran_ns);
+    header.run_ns = now_ns() - started_ns_;
+    if (!timed_) doing_.count_busy(header.run_ns);
+  }
+  if (timed_) {
+    header.timed = 1;
+    times_.ran_ns = now_ns() - times_.began_ns;
+    doing_.count_busy(times_.ran_ns);
+    std::memcpy(out_.bytes.data() + sizeof(header), &times_, sizeof(times_));
   }
   std::memcpy(out_.bytes.data(), &header, sizeof(header));
   if (activity_.state() == WorkerState::running) {  // else it is the second try to send something
@@ -228,7 +250,7 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOption
     apply(options);
     if (initializer.bytes.size() != 0) {
       const Activity initializing(WorkerState::initializing);
-      doing.begin(initializing, os::SpinBudget::now_ns());
+      doing.begin_initializer(initializing);
       run_encoded_call(initializer);
       doing.leave(initializing, Activity(WorkerState::idle));
     } else {
@@ -238,6 +260,7 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOption
     send_plain(pool, ResultKind::init_failed, std::current_exception(), where("Pool initializer"));
     return std::nullopt;
   }
+  doing.note_ready();
   send_plain(pool, ResultKind::ready, nullptr, {});
 
   const std::string task_where = where("Pool task");
@@ -254,8 +277,12 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOption
 
 }  // namespace
 
-void run_worker(PoolEnd pool, SharedMemory memory, WorkerOptions options) {
+void run_worker(PoolEnd pool, SharedMemory memory, OutputEnd output, WorkerOptions options) {
   os::ignore_interrupts();
+  output.redirect();
+  // A line at a time, so that those of several workers do not mix. Standard error has no buffer
+  // that could be lost when the worker is killed, and keeps none.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
   Doing doing(*static_cast<Slot*>(static_cast<void*>(memory.data())));
   std::optional<PoolMessage> finalizer;
   try {
@@ -265,7 +292,7 @@ void run_worker(PoolEnd pool, SharedMemory memory, WorkerOptions options) {
   }
   if (finalizer && finalizer->bytes.size() != 0) {
     const Activity finishing(WorkerState::finishing);
-    doing.begin(finishing, os::SpinBudget::now_ns());
+    doing.begin(finishing, now_ns());
     run_encoded_call(*finalizer);
     doing.leave(finishing, Activity(WorkerState::idle));
   }

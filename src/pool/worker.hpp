@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "pool/message.hpp"
+#include "pool/output.hpp"
 #include "tandem/memory.hpp"
 
 namespace tandem::detail {
@@ -17,6 +18,7 @@ struct WorkerOptions {
 
 /// Runs what comes over `pool` until it is told to end or the pool is gone.
 /// \param memory holds this worker's Slot
-void run_worker(PoolEnd pool, SharedMemory memory, WorkerOptions options);
+/// \param output where this process's output shall go
+void run_worker(PoolEnd pool, SharedMemory memory, OutputEnd output, WorkerOptions options);
 
 }  // namespace tandem::detail

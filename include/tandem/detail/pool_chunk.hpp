@@ -58,8 +58,13 @@ struct ChunkHeader {
   std::uint64_t callable_size;
   std::uint32_t begin;  // the elements to run are [begin, end)
   std::uint32_t end;
-  std::uint64_t timed;  // whether the worker notes when it begins an element
+  std::uint32_t flags;
+  std::uint32_t reserved;
 };
+
+/// A flag: the worker says of each task when it began and how long it took. Without it no clock is
+/// read for a task.
+inline constexpr std::uint32_t kTimed = 1;
 
 class TANDEM_EXPORT Chunk {
  public:

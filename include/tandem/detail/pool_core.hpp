@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/pool_chunk.hpp"
+#include "tandem/insights.hpp"
 #include "tandem/process.hpp"
 #include "tandem/progress.hpp"
 
@@ -42,9 +44,15 @@ struct PoolOptions {
   std::optional<duration> initializer_timeout = {};
   /// A finalizer that takes longer is killed, with a warning in the log.
   std::optional<duration> finalizer_timeout = {};
-  bool pin_cpus =
-      false;  ///< worker i stays on the i-th of the CPUs that the maker may use, in turn
+  /// Worker i stays on the i-th of the CPUs that the maker may use, counted round and round.
+  bool pin_cpus = false;
   std::optional<int> niceness = {};  ///< of the workers, as setpriority(2) has it: -20 to 19
+  /// Tasks are timed, so that Pool::insights knows the slowest; two readings of the clock for each.
+  bool insights = false;
+  /// What workers and their children write to standard output and standard error comes to this
+  /// process's standard error in whole lines that begin with `[PoolWorker-3 pid] `. A line of more
+  /// than 64 KiB is cut into several. Costs a thread, and a pipe for each worker.
+  bool tag_output = false;
 };
 
 /// How the tasks of one call are run.
@@ -100,11 +108,16 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
 
   [[nodiscard]] const TaskCall& call() const noexcept { return call_; }
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  /// What it is called where people look: the label of its progress, else its name.
+  [[nodiscard]] std::string_view title() const noexcept {
+    return options_.progress.label.empty() ? name_ : std::string_view(options_.progress.label);
+  }
   /// Whether all outcomes are in and no task will be added.
   [[nodiscard]] bool complete() const noexcept { return input_ended_ && finished_ == added_; }
 
  protected:
   friend class Dispatcher;
+  friend class Watcher;
 
   [[nodiscard]] bool fails_fast() const noexcept { return options_.fail_fast; }
 
@@ -152,6 +165,8 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
   std::size_t ready_bytes_ = 0;
   std::size_t place_ = 0;  // in the list of open batches
   bool open_ = false;
+  std::uint64_t number_ = 0;   // calls of a pool are counted from 1
+  std::size_t kind_ = 0;       // its watcher's
   std::size_t last_size_ = 0;  // of the latest chunk, which may at most double
   RunTime* run_time_ = nullptr;
   bool listed_ = false;                  // among those with something to send
@@ -221,6 +236,8 @@ class TANDEM_EXPORT PoolCore {
   virtual void resize(std::size_t processes) = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
   [[nodiscard]] virtual PoolStats stats() const = 0;
+  [[nodiscard]] virtual PoolInsights insights() const = 0;
+  virtual void trace_to(const std::filesystem::path& path) = 0;
 };
 
 }  // namespace detail
