@@ -75,8 +75,8 @@ class AsyncResult {
     if (!batch_->complete()) throw Error("AsyncResult::successful: the call has not ended");
     return batch_->succeeded();
   }
-  /// Takes back what has not been sent to a worker; it ends with Cancelled. \returns whether there
-  /// was any
+  /// Ends with Cancelled what has not been begun, and what is running, by killing its worker. A
+  /// task whose outcome is on its way keeps it. \returns whether there was any to end
   bool cancel() { return core_->cancel(batch_); }
 
   /// Has `f(R&)` (for void `f()`) called on the pool's background thread when there is a result, at

@@ -1,5 +1,6 @@
 /// \file
-/// The outcome of a call that another process makes.
+/// The outcome of a call that another process makes: one of its own (async) or one of a pool's
+/// (ProcessPoolExecutor). Several of them at once: as_completed.hpp.
 ///
 ///     tandem::Future<double> area = tandem::async(integrate, 0.0, 1.0);
 ///     prepare();
@@ -7,6 +8,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <exception>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -18,21 +21,40 @@ namespace tandem {
 
 namespace detail {
 
+class Completions;
+class WaitSource;
+
 /// Where a Future's outcome comes from: a process of its own, a pool. Any thread.
-template <class R>
-class FutureSource {
+class AnyFutureSource {
  public:
-  FutureSource() = default;
-  FutureSource(const FutureSource&) = delete;
-  FutureSource& operator=(const FutureSource&) = delete;
-  virtual ~FutureSource() = default;
+  AnyFutureSource() = default;
+  AnyFutureSource(const AnyFutureSource&) = delete;
+  AnyFutureSource& operator=(const AnyFutureSource&) = delete;
+  virtual ~AnyFutureSource() = default;
 
   /// \returns whether there is an outcome
   [[nodiscard]] virtual bool wait(Deadline deadline) = 0;
-  /// Waits for it. \param take false: leaves it in place, and R can be copied
-  virtual R get(bool take) = 0;
   /// \see Future::cancel
   virtual bool cancel() = 0;
+  /// The outcome if it is an error, else null. There is an outcome.
+  [[nodiscard]] virtual std::exception_ptr error() = 0;
+
+  /// Adds `index` to `to` once there is an outcome, at once if there is one already.
+  virtual void report_to(std::shared_ptr<Completions> to, std::size_t index) = 0;
+  virtual void forget(const Completions& to) noexcept = 0;
+  /// For an outcome that only `wait` fetches: what is ready when it may find one. Else null.
+  [[nodiscard]] virtual WaitSource* arrival() noexcept { return nullptr; }
+  /// What brings the outcomes of this and other calls: a pool. Null if nothing does.
+  [[nodiscard]] virtual const void* driver() const noexcept { return nullptr; }
+  /// Does the driver's work until something was added to `to` or the time is up.
+  virtual void drive(Completions& /*to*/, Deadline /*deadline*/) {}
+};
+
+template <class R>
+class FutureSource : public AnyFutureSource {
+ public:
+  /// Waits for it. \param take false: leaves it in place, and R can be copied
+  virtual R get(bool take) = 0;
 };
 
 }  // namespace detail
@@ -79,13 +101,12 @@ class Future {
   // For the library.
   explicit Future(std::shared_ptr<detail::FutureSource<R>> source) noexcept
       : source_(std::move(source)) {}
-
- private:
   [[nodiscard]] detail::FutureSource<R>& source() const {
     if (source_ == nullptr) throw Error("Future: it has no call, or was moved from");
     return *source_;
   }
 
+ private:
   std::shared_ptr<detail::FutureSource<R>> source_;
 };
 

@@ -33,8 +33,9 @@ class TANDEM_EXPORT SharedMemory {
   using TandemHandle = void;
 
   /// Anonymous, zero-filled.
+  /// \param label for people: /proc/PID/maps and the program `tandem` show it, cut after 200 bytes
   /// \throws SystemError EINVAL for no bytes, ENOMEM for more than the machine has, EMFILE, ...
-  explicit SharedMemory(std::size_t size_bytes);
+  explicit SharedMemory(std::size_t size_bytes, std::string_view label = {});
   /// Under a name, by which every program of the same user finds it until it is removed; it is
   /// there whole or not at all. Its pages are reserved at once. \throws SystemError EEXIST, ENOSPC,
   /// EINVAL for a name that is empty or holds '/' or NUL

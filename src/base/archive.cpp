@@ -62,9 +62,11 @@ void Encoder::on_success(std::function<void()> step) {
   rarely().on_success.push_back(std::move(step));
 }
 
-void Encoder::shipped() {
-  if (!rarely_) return;
-  for (const auto& step : std::exchange(rarely_->on_success, {})) step();
+bool Encoder::shipped() {
+  if (!rarely_) return false;
+  const auto steps = std::exchange(rarely_->on_success, {});
+  for (const auto& step : steps) step();
+  return !steps.empty();
 }
 
 void Encoder::serializeDeferments() {

@@ -1,10 +1,17 @@
 #include "os/file.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "os/check.hpp"
 
 namespace tandem::os {
+
+detail::Fd create_file(const std::string& path) {
+  return detail::Fd(check(
+      retry([&] { return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666); }),
+      path));
+}
 
 void write_at(const detail::Fd& file, std::size_t offset, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {

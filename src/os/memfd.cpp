@@ -17,6 +17,7 @@ namespace tandem::os {
 namespace {
 
 constexpr std::size_t kLongestName = 240;
+constexpr int kFrozen = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
 int create_sealable(const std::string& name) {
   const int fd = ::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
@@ -54,6 +55,27 @@ detail::Fd make_memfd(const std::string& name, std::size_t size_bytes) {
     throw_last_error(what());
   }
   return fd;
+}
+
+detail::Fd make_frozen_memfd(const std::string& name, std::span<const std::byte> bytes) {
+  const std::string what = detail::concat("freeze ", std::to_string(bytes.size()), " bytes");
+  detail::Fd fd(create_sealable(name.substr(0, kLongestName)));
+  if (!fd) throw_last_error(what);
+  while (!bytes.empty()) {
+    const auto written =
+        check(retry([&] { return ::write(fd.get(), bytes.data(), bytes.size()); }), what);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  check(::fcntl(fd.get(), F_ADD_SEALS, kFrozen | F_SEAL_SEAL), what);
+  return fd;
+}
+
+std::size_t frozen_size(const detail::Fd& fd) {
+  const int seals = check(::fcntl(fd.get(), F_GET_SEALS), "look for the seals of shared memory");
+  if ((seals & kFrozen) != kFrozen) {
+    throw_error(EPERM, "view shared memory that somebody could change");
+  }
+  return static_cast<std::size_t>(status(fd).st_size);
 }
 
 std::size_t sealed_size(const detail::Fd& fd) {

@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstddef>
+#include <span>
 #include <string>
 
 #include "tandem/detail/fd.hpp"
@@ -17,6 +18,12 @@ namespace tandem::os {
 /// the kernel would refuse it \throws SystemError EINVAL for zero bytes, ENOMEM for more than the
 /// machine's memory and swap
 [[nodiscard]] detail::Fd make_memfd(const std::string& name, std::size_t size_bytes);
+/// A memfd that holds these bytes and is sealed against every change. Of no bytes, too.
+/// \throws SystemError
+[[nodiscard]] detail::Fd make_frozen_memfd(const std::string& name,
+                                           std::span<const std::byte> bytes);
+/// \returns its size in bytes. \throws SystemError when somebody could change it
+[[nodiscard]] std::size_t frozen_size(const detail::Fd& fd);
 /// \returns the size in bytes. \throws SystemError when it is not a memfd sealed against shrinking
 [[nodiscard]] std::size_t sealed_size(const detail::Fd& fd);
 

@@ -50,6 +50,8 @@ class RobustMutex {
   }
   /// Whether its holder has died and nobody has taken it since. A look, no system call.
   [[nodiscard]] bool holder_died() const noexcept { return (word() & FUTEX_OWNER_DIED) != 0; }
+  /// Whether somebody sleeps until it is free, or did and nobody has released it since.
+  [[nodiscard]] bool contended() const noexcept { return (word() & FUTEX_WAITERS) != 0; }
 
  private:
   [[nodiscard]] unsigned word() const noexcept;

@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include <unistd.h>
+
 #include "os/check.hpp"
 
 namespace tandem::os {
@@ -16,6 +18,8 @@ void ignore_interrupts() {
   sigemptyset(&action.sa_mask);
   check(::sigaction(SIGINT, &action, nullptr), "ignore SIGINT");
 }
+
+void wait_for_signal() noexcept { ::pause(); }
 
 // The C library refuses those it keeps for itself; they stay as they are.
 SignalDispositions::SignalDispositions() noexcept {

@@ -11,6 +11,9 @@ namespace tandem::os {
 /// it is ignored already; calls that can be restarted are.
 void ignore_interrupts();
 
+/// Returns when a signal was handled.
+void wait_for_signal() noexcept;
+
 /// What this process did with each signal when this was made.
 class SignalDispositions {
  public:

@@ -26,6 +26,7 @@ constexpr std::size_t kMostRunTimes = 1024;
 void Dispatcher::open(const std::shared_ptr<PoolBatch>& batch, bool in_background) {
   const Lock lock(mutex_);
   check_usable(batch->name());
+  batch->number_ = ++calls_;
   batch->run_time_ = &run_time_of(batch->call());
   batch->in_background_ = in_background;
   if (batch->options_.progress.enabled) {
@@ -127,15 +128,15 @@ std::size_t Dispatcher::room(const std::shared_ptr<PoolBatch>& batch) {
 
 std::size_t Dispatcher::window(const PoolBatch& batch) const {
   if (!batch.windowed()) return static_cast<std::size_t>(-1);
-  return batch.options_.window != 0 ? batch.options_.window : 4 * seats_.size();
+  return batch.options_.window != 0 ? batch.options_.window : 4 * size_;
 }
 
 std::size_t Dispatcher::room_for(const PoolBatch& batch) const {
   if (batch.input_ended_) return 0;
   const double task_ns = batch.run_time_->task_ns;
   const std::size_t enough = task_ns >= 0 && task_ns < kChunk_ns
-                                 ? std::max(kReadyPerWorker * seats_.size(), kReadyShort)
-                                 : kReadyPerWorker * seats_.size();
+                                 ? std::max(kReadyPerWorker * size_, kReadyShort)
+                                 : kReadyPerWorker * size_;
   if (batch.ready_.size() >= enough || batch.ready_bytes_ > kReadyBytes) return 0;
   const std::size_t n = chunk_size(batch);
   const std::size_t outstanding = batch.outstanding();
@@ -153,7 +154,7 @@ std::size_t Dispatcher::chunk_size(const PoolBatch& batch) const {
   std::size_t n = fitting < static_cast<double>(kLargestChunk) ? static_cast<std::size_t>(fitting)
                                                                : kLargestChunk;
   n = std::min(n, 2 * std::max<std::size_t>(batch.last_size_, 1));
-  const std::size_t shares = 2 * seats_.size();
+  const std::size_t shares = 2 * size_;
   if (batch.to_carve() != 0) {
     n = std::min(n, batch.to_carve() / shares);
   } else if (batch.total_ && *batch.total_ > batch.added_) {
@@ -171,6 +172,11 @@ void Dispatcher::finish_task(PoolBatch& batch, std::size_t index, std::exception
   ++done_;
   const bool failed = error != nullptr;
   if (failed) ++failed_;
+  if (failed && batch.options_.fail_fast && !batch.failing_) {
+    batch.failing_ = true;
+    failing_.push_back(batch.shared_from_this());
+    wake_leader();
+  }
   if (!batch.abandoned_) {
     if (failed) {
       batch.fail(index, std::move(error));
@@ -215,8 +221,7 @@ void Dispatcher::end_batch(PoolBatch& batch, const std::exception_ptr& error) {
 
 bool Dispatcher::cancel(const std::shared_ptr<PoolBatch>& batch) {
   const Lock lock(mutex_);
-  return finish_unsent(*batch,
-                       std::make_exception_ptr(Cancelled(concat(batch->name(), ": cancelled"))));
+  return cancel_rest(*batch);
 }
 
 void Dispatcher::abandon(const std::shared_ptr<PoolBatch>& batch) noexcept {
@@ -225,7 +230,7 @@ void Dispatcher::abandon(const std::shared_ptr<PoolBatch>& batch) noexcept {
   if (batch->complete() || batch->abandoned_) return;
   batch->abandoned_ = true;
   batch->input_ended_ = true;
-  finish_unsent(*batch, std::make_exception_ptr(Cancelled("abandoned")));
+  finish_unsent(*batch, cancelled(*batch));
   check_complete(*batch);
 }
 
@@ -233,8 +238,8 @@ void Dispatcher::abandon(const std::shared_ptr<PoolBatch>& batch) noexcept {
 void Dispatcher::put_back(std::unique_ptr<Chunk> chunk) {
   PoolBatch& batch = *chunk->batch_;
   if (chunk->done_ == chunk->count_) return;
-  if (batch.abandoned_) {
-    fail_chunk(*chunk, std::make_exception_ptr(Cancelled("abandoned")));
+  if (batch.abandoned_ || chunk->cancelled_) {
+    fail_chunk(*chunk, cancelled(batch));
     return;
   }
   if (chunk->message_.descriptors.empty()) chunk->message_.descriptors = std::move(chunk->spare_);

@@ -30,11 +30,13 @@ Chunk::Chunk(const TaskCall& call, std::size_t first_index) : first_index_(first
   for (const Fd& fd : call.descriptors) message_.descriptors.push_back(fd.duplicate());
 }
 
-void Chunk::add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors) {
+void Chunk::add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors,
+                        bool gives_away) {
   const std::uint64_t size = element.size();
   message_.bytes.append(&size, sizeof(size));
   message_.bytes.append(element.data(), element.size());
   for (Fd& fd : descriptors) message_.descriptors.push_back(std::move(fd));
+  gives_away_ = gives_away_ || gives_away;
   ++count_;
 }
 

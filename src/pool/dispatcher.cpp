@@ -94,6 +94,7 @@ bool Dispatcher::pass(Lock& lock) {
     if (seat.worker && !seat.hung_up && drain(lock, seat, kDrainAtOnce)) moved = true;
     if (seat.unusable() && !seat.stopped) moved = true;
   }
+  if (enforce_limits()) moved = true;
   return moved;
 }
 
@@ -127,13 +128,19 @@ std::size_t Dispatcher::quota(const Seat& seat) const noexcept {
   return options_.max_tasks_per_child - seat.tasks_sent;
 }
 
+bool Dispatcher::takes_work(const Seat& seat) const noexcept {
+  return seat.ready && !seat.unusable() && !seat.stopped && seat.verdict == Verdict::none &&
+         quota(seat) != 0;
+}
+
 /// The worker that should get this chunk; null while it is better kept.
 Seat* Dispatcher::choose(const Chunk& chunk, const PoolBatch& batch) {
   Seat* best = nullptr;
   const double task_ns = batch.run_time_->task_ns;
   const double estimate = task_ns * chunk.count();
-  for (Seat& seat : seats_) {
-    if (!seat.ready || seat.unusable() || seat.stopped || quota(seat) == 0) continue;
+  for (std::size_t i = 0; i < std::min(seats_.size(), size_); ++i) {
+    Seat& seat = seats_[i];
+    if (!takes_work(seat)) continue;
     if (seat.in_flight.empty()) return &seat;
     if (task_ns < 0 || task_ns > kLongTask_ns) continue;
     if (seat.in_flight_bytes + chunk.size_bytes() > kAheadBytes) continue;
@@ -170,6 +177,7 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
   header.first_task = c.first_task_;
   header.begin = c.begin_;
   header.end = c.end_;
+  header.flags = watcher_.timed() || c.batch_->options_.timeout ? kTimed : 0;
   std::memcpy(c.message_.bytes.data(), &header, sizeof(header));
 
   lock.unlock();
@@ -223,13 +231,22 @@ void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
   Decoder from(message.bytes.bytes(), Route::connection, &message.descriptors);
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {
-    case ResultKind::ready:
+    case ResultKind::ready: {
+      const Lock held(mutex_);
       seat.ready = true;
+      watcher_.ready(seat);
       return;
+    }
     case ResultKind::init_failed: {
       std::exception_ptr error = decode_exception(from);
       const Lock held(mutex_);
       fail_pool(std::move(error));
+      return;
+    }
+    case ResultKind::retiring: {
+      const Lock held(mutex_);
+      seat.stopped = true;
+      take_back(seat);
       return;
     }
     case ResultKind::value:
@@ -243,11 +260,13 @@ void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
 void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from) {
   if (seat.in_flight.empty()) throw DecodeError("a result of no task");
   Chunk& chunk = *seat.in_flight.front();
-  if (header.task != chunk.first_task_ + chunk.done_) {
+  if (header.task != chunk.next_task()) {
     throw DecodeError("a result of another task");
   }
   // Kept beyond the chunk's end: nobody else may be left.
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
+  TaskTimes times;
+  if (header.timed != 0) times = from.read_raw<TaskTimes>();
   std::exception_ptr error;
   try {
     if (header.kind == ResultKind::error) {
@@ -261,7 +280,7 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
   lock.lock();
   fruitless_ = 0;
   if (header.run_ns != 0) learn(*batch->run_time_, chunk, *batch, header.run_ns);
-  settle(seat, std::move(error));
+  settle(seat, std::move(error), times);
   lock.unlock();
 }
 
@@ -279,11 +298,13 @@ void Dispatcher::learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std
 }
 
 /// The next task in flight at this seat has its outcome: the error, or what the batch has received.
-void Dispatcher::settle(Seat& seat, std::exception_ptr error) {
+void Dispatcher::settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died) {
   Chunk& chunk = *seat.in_flight.front();
   const std::size_t index = chunk.first_index_ + chunk.done_;
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
+  watcher_.task_ended(seat, *batch, index, times, error, died);
   ++chunk.done_;
+  chunk.attempts_ = 0;
   --sent_;
   if (chunk.done_ == chunk.end_) {
     std::unique_ptr<Chunk> ended = std::move(seat.in_flight.front());
@@ -309,7 +330,7 @@ duration Dispatcher::time_to_gather() const noexcept {
 void Dispatcher::sleep(Lock& lock, Deadline deadline) {
   if (news_) return;
   sleeping_ = true;
-  deadline = deadline.earlier(next_look());
+  deadline = deadline.earlier(next_look()).earlier(limits_at_);
   const duration gather = time_to_gather();
   const bool gathers = gather != duration::zero();
   if (gathers) deadline = deadline.earlier(Deadline::after(gather));

@@ -8,7 +8,9 @@
 // 3. A thread that waits while another leads is a follower. The leader wakes it when its batch has
 //    something for it; who stops leading wakes one follower, which leads next.
 // 4. The background thread leads while tasks of background batches are unfinished and nobody waits.
-// 5. A leader that sleeps (sleeping_) is woken by the bell for what it cannot see: new chunks, a
+// 5. What a worker is doing is decided in its Slot (slot.hpp): a task that was killed there has that
+//    outcome, one whose outcome the worker was first to announce keeps it.
+// 6. A leader that sleeps (sleeping_) is woken by the bell for what it cannot see: new chunks, a
 //    follower that wants to lead instead of the background thread, the end of the pool.
 #pragma once
 
@@ -25,7 +27,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "pool/output.hpp"
 #include "pool/seat.hpp"
+#include "pool/watcher.hpp"
 #include "tandem/detail/fd.hpp"
 #include "tandem/detail/pool_core.hpp"
 #include "tandem/wait.hpp"
@@ -54,7 +58,9 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] bool wait(Lock& lock, const std::shared_ptr<PoolBatch>& batch, bool feeding,
                           Deadline deadline) override;
   [[nodiscard]] Lock lock() override { return Lock(mutex_); }
+  void wake(const PoolBatch& batch) noexcept override { notify(&batch); }
   bool cancel(const std::shared_ptr<PoolBatch>& batch) override;
+  void cancel_unsent(std::string_view call) override;
   void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept override;
   void run_callbacks(Lock& lock, const std::shared_ptr<PoolBatch>& batch) override;
   [[nodiscard]] bool on_background_thread() const noexcept override;
@@ -62,8 +68,11 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void terminate() override;
   [[nodiscard]] bool join(Deadline deadline) override;
   void dispose(bool terminated) noexcept override;
-  [[nodiscard]] std::size_t size() const override { return seats_.size(); }
+  void resize(std::size_t processes) override;
+  [[nodiscard]] std::size_t size() const override;
   [[nodiscard]] PoolStats stats() const override;
+  [[nodiscard]] PoolInsights insights() const override;
+  void trace_to(const std::filesystem::path& path) override;
 
  private:
   struct Follower {
@@ -100,22 +109,37 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void dispatch(Lock& lock);
   void send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk);
   [[nodiscard]] Seat* choose(const Chunk& chunk, const PoolBatch& batch);
+  [[nodiscard]] bool takes_work(const Seat& seat) const noexcept;
   [[nodiscard]] std::size_t quota(const Seat& seat) const noexcept;
   [[nodiscard]] bool drain(Lock& lock, Seat& seat, std::size_t at_most);
   void handle(Lock& lock, Seat& seat, PoolMessage message);
   void handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from);
-  void settle(Seat& seat, std::exception_ptr error);
+  void settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died = false);
   static void learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);
   void put_back(std::unique_ptr<Chunk> chunk);
   [[nodiscard]] duration time_to_gather() const noexcept;
   void sleep(Lock& lock, Deadline deadline);
   void wake_leader() noexcept;
 
+  // limits.cpp: what takes too long, or is not wanted any more.
+  [[nodiscard]] bool enforce_limits();
+  [[nodiscard]] std::optional<duration> time_limit(const Seat& seat) const;
+  [[nodiscard]] static bool is_at(const Seat& seat, Activity activity) noexcept;
+  [[nodiscard]] static bool condemn(Seat& seat, Activity activity, Verdict verdict);
+  bool cancel_rest(PoolBatch& batch);
+  [[nodiscard]] static std::exception_ptr cancelled(const PoolBatch& batch);
+  [[nodiscard]] static std::exception_ptr outcome_of_death(const Seat& seat, const std::string& end,
+                                                           int exit_code);
+  [[nodiscard]] std::exception_ptr initializer_death(const Seat& seat, const std::string& end,
+                                                     int exit_code) const;
+
   // lifecycle.cpp: workers come and go.
   [[nodiscard]] bool tend(Lock& lock);
-  [[nodiscard]] std::exception_ptr start_worker(Lock& lock, Seat& seat);
+  void seat_as_many_as_wanted();
+  [[nodiscard]] std::exception_ptr start_worker(Lock& lock, Seat& seat, std::size_t number);
   void bury(Lock& lock, Seat& seat);
   void stop_worker(Lock& lock, Seat& seat);
+  void take_back(Seat& seat);
   [[nodiscard]] Deadline next_look() const noexcept;
   void end_all(Lock& lock, const std::exception_ptr& error);
   void fail_pool(std::exception_ptr error);
@@ -150,12 +174,18 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   const std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
   mutable std::mutex mutex_;
 
-  std::vector<Seat> seats_;
+  std::unique_ptr<OutputGatherer> output_;  // of workers, where it is wanted
+  Watcher watcher_;
+  std::size_t size_;        // of the pool: how many workers it should have
+  std::deque<Seat> seats_;  // stay where they are; added and removed by the leader, under the lock
   std::vector<Waitable> waitables_;
   std::unordered_map<std::uint64_t, RunTime> run_times_;
   std::vector<std::shared_ptr<PoolBatch>> open_;
-  std::deque<PoolBatch*> listed_;  // open batches with something to send, in turn
+  std::deque<PoolBatch*> listed_;                    // open batches with something to send, in turn
+  std::vector<std::shared_ptr<PoolBatch>> failing_;  // whose rest is to be cancelled
+  Deadline limits_at_ = Deadline::never();
   std::uint64_t next_task_ = 1;
+  std::uint64_t calls_ = 0;
   std::size_t unfinished_ = 0;
   std::size_t background_tasks_ = 0;  // unfinished ones of background batches
   std::size_t done_ = 0;

@@ -29,7 +29,7 @@ std::string how_it_ended(int exit_code) {
 
 std::size_t Dispatcher::wanted() const noexcept {
   const bool idle = unfinished_ == 0 && (joining_ || (closed_ && open_.empty()));
-  return broken_ != nullptr || terminated_ || idle ? 0 : seats_.size();
+  return broken_ != nullptr || terminated_ || idle ? 0 : size_;
 }
 
 bool Dispatcher::vacant() const noexcept {
@@ -52,18 +52,20 @@ bool Dispatcher::tend(Lock& lock) {
     const auto error = std::make_exception_ptr(Closed("ResultStream::next: the pool was closed"));
     while (!open_.empty()) end_batch(*std::shared_ptr<PoolBatch>(open_.back()), error);
   }
-  const bool all_home = wanted() == 0;
-  for (Seat& seat : seats_) {
-    if (seat.worker && !seat.stopped && !seat.unusable() && seat.in_flight.empty() &&
-        (all_home || quota(seat) == 0)) {
+  seat_as_many_as_wanted();
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    Seat& seat = seats_[i];
+    if (seat.worker && !seat.stopped && !seat.unusable() && seat.verdict == Verdict::none &&
+        seat.in_flight.empty() && (i >= wanted() || quota(seat) == 0)) {
       stop_worker(lock, seat);
       moved = true;
     }
   }
-  for (Seat& seat : seats_) {
-    if (seat.worker || wanted() == 0 || !next_start_.passed()) continue;
+  for (std::size_t i = 0; i < std::min(seats_.size(), wanted()); ++i) {
+    Seat& seat = seats_[i];
+    if (seat.worker || !next_start_.passed()) continue;
     moved = true;
-    const std::exception_ptr error = start_worker(lock, seat);
+    const std::exception_ptr error = start_worker(lock, seat, i);
     if (error == nullptr) continue;
     // With others at work it may go better later; without any nothing would ever happen.
     if (vacant()) {
@@ -75,23 +77,29 @@ bool Dispatcher::tend(Lock& lock) {
   return moved;
 }
 
+/// Seats beyond those wanted go once they are empty.
+void Dispatcher::seat_as_many_as_wanted() {
+  while (seats_.size() < size_) seats_.emplace_back();
+  while (seats_.size() > size_ && !seats_.back().worker) seats_.pop_back();
+}
+
 /// When `tend` has something to do though nothing happens.
 Deadline Dispatcher::next_look() const noexcept {
-  if (wanted() == 0) return Deadline::never();
-  for (const Seat& seat : seats_) {
-    if (!seat.worker) return next_start_;
+  for (std::size_t i = 0; i < std::min(seats_.size(), wanted()); ++i) {
+    if (!seats_[i].worker) return next_start_;
   }
   return Deadline::never();
 }
 
 /// Leader only. \returns why it could not be started
-std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat) {
+std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat, std::size_t number) {
   std::optional<WorkerProcess> worker;
   bool cut_off = false;
   std::exception_ptr error;
   lock.unlock();
   try {
-    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_.start_method);
+    worker.emplace("PoolWorker-" + std::to_string(++worker_number), options_, number,
+                   output_.get());
     for (const Call* call : {&options_.initializer, &options_.finalizer}) {
       PoolMessage message;
       if (*call) {
@@ -112,6 +120,7 @@ std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat) {
     seat.worker.emplace(std::move(*worker));
     seat.cut_off = cut_off;
     ++seat.workers;
+    watcher_.started(seat);
   }
   return error;
 }
@@ -134,69 +143,79 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
   if (!seat.died) worker.process.kill();
   worker.process.join();
   const int exit_code = worker.process.exitcode().value_or(255);
+  if (output_ != nullptr) output_->finish(worker.output);
   lock.lock();
   // What it had sent counts, however it ended.
   while (!seat.hung_up && drain(lock, seat, static_cast<std::size_t>(-1))) {
   }
 
   const Slot& slot = worker.slot();
-  const WorkerState state = slot.state.load(std::memory_order_relaxed);
-  const bool in_task = state == WorkerState::running || state == WorkerState::sending;
-  std::exception_ptr initializer_error;
+  const Activity activity = slot.activity.load(std::memory_order_relaxed);
+  const bool in_task = activity.task() != 0;
+  std::exception_ptr pool_error;
   if (!seat.stopped && broken_ == nullptr) {
     const std::string end = how_it_ended(exit_code);
     log(LogLevel::info, "Pool: ", worker.process.name(), ", pid ", std::to_string(worker.pid), ", ",
         end);
-    if (state == WorkerState::initializing) {
-      initializer_error = std::make_exception_ptr(
-          WorkerDied(concat("Pool initializer: ", worker.process.name(), ", pid ",
-                            std::to_string(worker.pid), ", ", end),
-                     worker.pid, exit_code));
+    if (activity.state() == WorkerState::initializing ||
+        seat.verdict == Verdict::initializer_timeout) {
+      pool_error = initializer_death(seat, end, exit_code);
     }
-    if (!seat.in_flight.empty() && in_task) {
+    if (!seat.in_flight.empty() && activity.task() == seat.in_flight.front()->next_task()) {
       Chunk& chunk = *seat.in_flight.front();
-      const std::uint64_t task = chunk.first_task_ + chunk.done_;
-      if (slot.task.load(std::memory_order_relaxed) == task) {
-        settle(seat, std::make_exception_ptr(WorkerDied(
-                         concat(chunk.batch_->name(), ": ", worker.process.name(), ", pid ",
-                                std::to_string(worker.pid), ", ", end, " in task ",
-                                std::to_string(chunk.first_index_ + chunk.done_)),
-                         worker.pid, exit_code)));
+      if (seat.verdict == Verdict::none && !chunk.gives_away_ && !chunk.cancelled_ &&
+          chunk.attempts_ < chunk.batch_->options_.retries) {
+        ++chunk.attempts_;
+      } else {
+        settle(seat, outcome_of_death(seat, end, exit_code), {}, true);
       }
     }
     if (in_task || slot.tasks_done.load(std::memory_order_relaxed) != 0) {
       fruitless_ = 0;
-    } else if (++fruitless_ > 2 * seats_.size() + 2) {
-      const std::size_t delays = fruitless_ - 2 * seats_.size() - 2;
+    } else if (++fruitless_ > 2 * size_ + 2) {
+      const std::size_t delays = fruitless_ - 2 * size_ - 2;
       next_start_ = Deadline::after(kFirstDelay * (std::int64_t{1} << std::min(delays, kDelays)));
-      if (delays > kDelays && initializer_error == nullptr) {
-        initializer_error = std::make_exception_ptr(WorkerDied(
+      if (delays > kDelays && pool_error == nullptr) {
+        pool_error = std::make_exception_ptr(WorkerDied(
             concat("Pool: one worker after the other dies before its first task; the last, pid ",
                    std::to_string(worker.pid), ", ", end),
             worker.pid, exit_code));
       }
     }
+  } else if (seat.stopped && seat.verdict == Verdict::finalizer_timeout) {
+    log(LogLevel::warning, "Pool finalizer: killed ", worker.process.name(), ", pid ",
+        std::to_string(worker.pid), ": it took longer than allowed");
   } else if (seat.stopped && exit_code != 0) {
     log(LogLevel::warning, "Pool: ", worker.process.name(), ", pid ", std::to_string(worker.pid),
         ", told to end, ", how_it_ended(exit_code));
   }
 
-  // What it never began goes back to the front, in its old order.
+  watcher_.gone(seat,
+                !seat.stopped   ? Departure::died
+                : wanted() != 0 ? Departure::replaced
+                                : Departure::ended,
+                how_it_ended(exit_code));
+  take_back(seat);
+  seat.tasks_done += slot.tasks_done.load(std::memory_order_relaxed);
+  seat.busy_ns += slot.busy_ns.load(std::memory_order_relaxed);
+  seat.worker.reset();
+  seat.tasks_sent = 0;
+  seat.ready = seat.cut_off = seat.hung_up = seat.died = seat.stopped = false;
+  seat.verdict = Verdict::none;
+  if (pool_error != nullptr) fail_pool(std::move(pool_error));
+  notify(nullptr);
+}
+
+/// What the worker will not begin goes back to the front, in its old order.
+void Dispatcher::take_back(Seat& seat) {
   while (!seat.in_flight.empty()) {
     std::unique_ptr<Chunk> chunk = std::move(seat.in_flight.back());
     seat.in_flight.pop_back();
     sent_ -= chunk->end_ - chunk->done_;
     put_back(std::move(chunk));
   }
-  seat.tasks_done += slot.tasks_done.load(std::memory_order_relaxed);
-  seat.busy_ns += slot.busy_ns.load(std::memory_order_relaxed);
-  seat.worker.reset();
   seat.in_flight_bytes = 0;
   seat.estimate_ns = 0;
-  seat.tasks_sent = 0;
-  seat.ready = seat.cut_off = seat.hung_up = seat.died = seat.stopped = false;
-  if (initializer_error != nullptr) fail_pool(std::move(initializer_error));
-  notify(nullptr);
 }
 
 /// From the next round on, every call throws this.

@@ -1,9 +1,8 @@
 // What a pool and a worker send each other over their Pipe: bytes encoded beforehand, with descriptors.
 //
 //     to the worker:   initializer call (may be empty), finalizer call (may be empty), then chunks;
-//     a
-//                      message without bytes says that no more will come
-//     from the worker: ResultHeader, then the encoded result or exception
+//                      a message without bytes says that no more will come
+//     from the worker: ResultHeader, TaskTimes where it is timed, then the encoded result or exception
 #pragma once
 
 #include <cstdint>
@@ -19,19 +18,27 @@
 
 namespace tandem::detail {
 
-enum class ResultKind : std::uint64_t {
+enum class ResultKind : std::uint32_t {
   ready,        // the initializer has run
   init_failed,  // it threw: an exception follows
   value,
-  error,  // an exception follows
+  error,     // an exception follows
+  retiring,  // it ends now; what it has not begun it will not begin
 };
 
 struct ResultHeader {
   std::uint64_t task = 0;
   std::uint64_t run_ns = 0;  // of all the elements of the chunk so far, with its last one; else 0
   ResultKind kind = ResultKind::ready;
+  std::uint32_t timed = 0;  // or 1
 };
 static_assert(sizeof(ResultHeader) == 24);
+
+/// When a task was decoded, run and its result encoded; CLOCK_MONOTONIC. 0: not known.
+struct TaskTimes {
+  std::uint64_t began_ns = 0;
+  std::uint64_t ran_ns = 0;
+};
 
 // These bytes need no second encoding.
 template <>

@@ -31,7 +31,11 @@ void Pool::close() { core().close(); }
 void Pool::terminate() { core().terminate(); }
 void Pool::join() { static_cast<void>(core().join(detail::Deadline::never())); }
 std::size_t Pool::size() const { return core().size(); }
+void Pool::resize(std::size_t processes) { core().resize(processes); }
+
 PoolStats Pool::stats() const { return core().stats(); }
+PoolInsights Pool::insights() const { return core().insights(); }
+void Pool::trace_to(const std::filesystem::path& path) { core().trace_to(path); }
 
 detail::PoolCore& Pool::core() const { return *shared_core(); }
 

@@ -78,15 +78,18 @@ std::shared_ptr<PoolCore> PoolCore::start(const PoolOptions& options) {
 Dispatcher::Dispatcher(const PoolOptions& options)
     : options_(options),
       maker_(os::process_id()),
-      seats_(options.processes != 0 ? options.processes : cpu_count()),
+      output_(options.tag_output ? std::make_unique<OutputGatherer>() : nullptr),
+      watcher_(options.insights),
+      size_(options.processes != 0 ? options.processes : cpu_count()),
+      seats_(size_),
       bell_(os::make_event_fd()) {}
 
 Dispatcher::~Dispatcher() = default;
 
 void Dispatcher::start_workers() {
   Lock lock(mutex_);
-  for (Seat& seat : seats_) {
-    const std::exception_ptr error = start_worker(lock, seat);
+  for (std::size_t i = 0; i < seats_.size(); ++i) {
+    const std::exception_ptr error = start_worker(lock, seats_[i], i);
     if (error == nullptr) continue;
     end_all(lock, error);
     std::rethrow_exception(error);
@@ -123,6 +126,14 @@ void Dispatcher::close() {
   }
 }
 
+void Dispatcher::cancel_unsent(std::string_view call) {
+  const Lock lock(mutex_);
+  const auto error = std::make_exception_ptr(Cancelled(concat(call, ": cancelled")));
+  const std::vector<std::shared_ptr<PoolBatch>> all = open_;
+  for (const auto& batch : all) end_batch(*batch, error);
+  wake_leader();
+}
+
 void Dispatcher::terminate() {
   Lock lock(mutex_);
   closed_ = true;
@@ -145,6 +156,7 @@ void Dispatcher::terminate() {
     const Leadership leadership(*this, lock);
     end_all(lock, std::make_exception_ptr(Cancelled("Pool::terminate: the pool was terminated")));
   }
+  watcher_.finish();
   takeover_ = false;
   for (Follower* follower : followers_) follower->wake.notify_one();
 }
@@ -155,8 +167,10 @@ bool Dispatcher::join(Deadline deadline) {
   if (on_background_thread()) throw Error("Pool::join: a callback cannot wait for its own end");
   joining_ = true;
   wake_leader();
-  return wait_until(
+  const bool ended = wait_until(
       lock, nullptr, [&] { return unfinished_ == 0 && vacant() && callbacks_.empty(); }, deadline);
+  if (ended) watcher_.finish();
+  return ended;
 }
 
 void Dispatcher::dispose(bool terminated) noexcept {
@@ -183,6 +197,7 @@ void Dispatcher::dispose(bool terminated) noexcept {
     background_wake_.notify_one();
     background = std::move(background_);
     lock.unlock();
+    output_.reset();
     if (!background.joinable()) return;
     if (in_callback) {
       background.detach();
@@ -201,6 +216,24 @@ void Dispatcher::end_with_process() noexcept {
   } catch (const std::exception& error) {
     log(LogLevel::error, "Pool: ", error.what());
   }
+}
+
+void Dispatcher::resize(std::size_t processes) {
+  if (processes == 0) throw Error("Pool::resize: a pool needs a worker; close() it to end them");
+  Lock lock(mutex_);
+  check_usable("Pool::resize");
+  size_ = processes;
+  if (leading_ || takeover_) {
+    wake_leader();
+    return;
+  }
+  const Leadership leadership(*this, lock);
+  static_cast<void>(tend(lock));
+}
+
+std::size_t Dispatcher::size() const {
+  const Lock lock(mutex_);
+  return size_;
 }
 
 PoolStats Dispatcher::stats() const {
@@ -225,6 +258,22 @@ PoolStats Dispatcher::stats() const {
     worker.idle = std::max(age - worker.busy, duration::zero());
   }
   return stats;
+}
+
+PoolInsights Dispatcher::insights() const {
+  const Lock lock(mutex_);
+  PoolInsights insights = watcher_.insights();
+  for (const Seat& seat : seats_) watcher_.add_running(seat, insights);
+  return insights;
+}
+
+void Dispatcher::trace_to(const std::filesystem::path& path) {
+  const Lock lock(mutex_);
+  check_usable("Pool::trace_to");
+  watcher_.trace_to(path);
+  for (const Seat& seat : seats_) {
+    if (seat.worker) watcher_.introduce(seat);
+  }
 }
 
 void Dispatcher::run_callbacks(Lock& lock, const std::shared_ptr<PoolBatch>& batch) {

@@ -10,8 +10,10 @@
 #include <string>
 
 #include "pool/message.hpp"
+#include "pool/output.hpp"
 #include "pool/slot.hpp"
 #include "tandem/detail/pool_chunk.hpp"
+#include "tandem/detail/pool_core.hpp"
 #include "tandem/memory.hpp"
 #include "tandem/process.hpp"
 
@@ -19,22 +21,30 @@ namespace tandem::detail {
 
 /// The process in a seat.
 struct WorkerProcess {
-  /// Starts it. \throws StartError, SystemError
-  WorkerProcess(std::string name, std::optional<StartMethod> method);
+  /// Starts it. \param number of its seat \param gatherer takes in what it writes; null: it writes
+  /// where this process does \throws StartError, SystemError
+  WorkerProcess(std::string name, const PoolOptions& options, std::size_t number,
+                OutputGatherer* gatherer);
 
-  [[nodiscard]] const Slot& slot() const noexcept {
-    return *static_cast<const Slot*>(static_cast<const void*>(memory.data()));
+  [[nodiscard]] Slot& slot() const noexcept {
+    return *static_cast<Slot*>(static_cast<void*>(memory.data()));
   }
 
+  std::uint64_t began_ns;
   SharedMemory memory;
   PoolEnd pipe;
   Process process;
   int pid = 0;
+  std::uint64_t output = 0;  // its output's key
 
  private:
-  WorkerProcess(std::string name, std::optional<StartMethod> method,
-                Pipe<PoolMessage, PoolMessage> pipe);
+  WorkerProcess(std::string name, const PoolOptions& options, std::size_t number,
+                OutputGatherer* gatherer, Pipe<PoolMessage, PoolMessage> pipe,
+                os::BytePipe output_pipe);
 };
+
+/// Why the pool killed a worker.
+enum class Verdict { none, task_timeout, task_cancelled, initializer_timeout, finalizer_timeout };
 
 /// The leader's alone; what `stats` reads is changed under the lock.
 struct Seat {
@@ -47,7 +57,9 @@ struct Seat {
   bool cut_off = false;  // nothing can be written to its pipe any more
   bool hung_up = false;  // nor read from it
   bool died = false;     // its sentinel said so
-  bool stopped = false;  // was told to end
+  bool stopped = false;  // was told to end, or has said that it does
+  Verdict verdict = Verdict::none;
+  std::optional<std::size_t> lane;  // where its watcher shows it
 
   [[nodiscard]] bool unusable() const noexcept { return cut_off || hung_up || died; }
 

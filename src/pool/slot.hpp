@@ -1,4 +1,5 @@
-// What a worker says about itself in shared memory, readable when it is dead.
+// What a worker says about itself in shared memory, readable when it is dead, and by the program
+// `tandem`, which finds it by its label.
 #pragma once
 
 #include <atomic>
@@ -6,28 +7,62 @@
 
 namespace tandem::detail {
 
-enum class WorkerState : std::uint32_t {
+inline constexpr char kSlotLabel[] = "pool-worker";
+
+enum class WorkerState : std::uint64_t {
   starting,      // library code, the pipe's first messages
   initializing,  // the user's initializer
   idle,          // waits for a chunk
-  running,       // decoding, running, encoding `task`
-  sending,       // the outcome of `task`: lost unless it arrived whole
+  running,       // decoding, running, encoding a task
+  sending,       // a task's outcome: lost unless it arrived whole
+  killing,       // the pool has decided to kill it for what it was doing
   finishing,     // the user's finalizer
 };
 
-// Written by the worker alone. Zero-filled shared memory is a Slot.
+/// What a worker is doing, in one word: a state, and the task if the state is of one.
+class Activity {
+ public:
+  constexpr Activity() noexcept = default;
+  constexpr explicit Activity(WorkerState state, std::uint64_t task = 0) noexcept
+      : word_(task << kStateBits | static_cast<std::uint64_t>(state)) {}
+
+  [[nodiscard]] constexpr WorkerState state() const noexcept {
+    return static_cast<WorkerState>(word_ & ((1u << kStateBits) - 1));
+  }
+  [[nodiscard]] constexpr std::uint64_t task() const noexcept { return word_ >> kStateBits; }
+  /// Whether the user's code may be at work, which can be ended for it.
+  [[nodiscard]] constexpr bool can_be_killed() const noexcept {
+    return state() == WorkerState::running || state() == WorkerState::initializing ||
+           state() == WorkerState::finishing;
+  }
+  friend constexpr bool operator==(Activity, Activity) noexcept = default;
+
+ private:
+  static constexpr unsigned kStateBits = 3;
+  std::uint64_t word_ = 0;
+};
+
+// Zero-filled shared memory is a Slot.
 //
-// 1. `task` is stored before the state becomes running, and stays while it is running or sending.
-// 2. An outcome is in the pipe before the state leaves sending.
-// The reader has seen the worker's death, which orders every store before it.
+// 1. The worker alone stores here, but for one step of the pool's: from a running, initializing or
+//    finishing activity to killing, by compare-and-swap. The worker leaves those states by
+//    compare-and-swap too: who is first decides whether what it did has ended or is given up, and
+//    a worker that comes second does nothing more.
+// 2. `since_ns` is stored before the activity that it belongs to.
+// 3. An outcome is in the pipe before the activity leaves sending.
+// Who reads the rest has seen the worker's death, which orders every store before it, or wants no
+// more than a recent figure.
 struct alignas(64) Slot {
-  std::atomic<WorkerState> state;
-  std::atomic<std::uint64_t> task;
+  std::atomic<Activity> activity;
+  std::atomic<std::uint64_t> since_ns;  // CLOCK_MONOTONIC; 0 in a chunk that is not timed
   std::atomic<std::uint64_t> tasks_done;
   std::atomic<std::uint64_t> busy_ns;
+  // CLOCK_MONOTONIC; 0: not, or not yet.
+  std::atomic<std::uint64_t> initializer_ns;  // when that began
+  std::atomic<std::uint64_t> ready_ns;
 };
 static_assert(sizeof(Slot) == 64);
-static_assert(std::atomic<WorkerState>::is_always_lock_free);
+static_assert(std::atomic<Activity>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 }  // namespace tandem::detail

@@ -1,5 +1,6 @@
 #include "pool/worker.hpp"
 
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <optional>
@@ -7,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "os/resources.hpp"
 #include "os/self.hpp"
 #include "os/signals.hpp"
 #include "os/spin.hpp"
@@ -36,12 +38,58 @@ void encode_any_exception(Encoder& to, std::exception_ptr error, const std::stri
   }
 }
 
+std::uint64_t now_ns() noexcept { return static_cast<std::uint64_t>(os::SpinBudget::now_ns()); }
+
+/// The worker's side of its Slot.
+class Doing {
+ public:
+  explicit Doing(Slot& slot) noexcept : slot_(slot) {}
+
+  /// \param since_ns when it began; 0 if nobody wants to know
+  void begin(Activity activity, std::uint64_t since_ns) noexcept {
+    if (since_ns != since_ns_) {
+      since_ns_ = since_ns;
+      slot_.since_ns.store(since_ns, std::memory_order_relaxed);
+    }
+    slot_.activity.store(activity, std::memory_order_release);
+  }
+  void begin_initializer(Activity activity) noexcept {
+    const std::uint64_t now = now_ns();
+    slot_.initializer_ns.store(now, std::memory_order_relaxed);
+    begin(activity, now);
+  }
+  void note_ready() noexcept { slot_.ready_ns.store(now_ns(), std::memory_order_release); }
+  /// From what can be killed to what comes next. Does not return where the pool was first: it has
+  /// given up what was being done, and kills.
+  void leave(Activity from, Activity to) noexcept {
+    if (slot_.activity.compare_exchange_strong(from, to, std::memory_order_acq_rel)) return;
+    for (;;) os::wait_for_signal();
+  }
+  void rest() noexcept {
+    slot_.activity.store(Activity(WorkerState::idle), std::memory_order_release);
+  }
+  void count_task() noexcept {
+    slot_.tasks_done.store(slot_.tasks_done.load(std::memory_order_relaxed) + 1,
+                           std::memory_order_relaxed);
+  }
+  void count_busy(std::uint64_t ns) noexcept {
+    slot_.busy_ns.fetch_add(ns, std::memory_order_relaxed);
+  }
+
+ private:
+  Slot& slot_;
+  std::uint64_t since_ns_ = 0;  // what the slot says
+};
+
 /// One chunk's way through the worker.
 class Run final : public ChunkRun {
  public:
-  Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage message);
+  /// \param max_memory_bytes the run stops after a task when the process has more; 0 = no limit
+  Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::string& where,
+      PoolMessage message);
 
-  void run();
+  /// \returns whether the process may have further tasks
+  [[nodiscard]] bool run();
   [[nodiscard]] bool next() override;
   [[nodiscard]] Decoder callable() override;
   void succeed() override;
@@ -52,25 +100,33 @@ class Run final : public ChunkRun {
   void send(ResultKind kind);
 
   PoolEnd& pool_;
-  Slot& slot_;
+  Doing& doing_;
+  const std::size_t max_memory_bytes_;
   const std::string& where_;
   PoolMessage message_;
   PoolMessage out_;
   ChunkHeader header_;
   std::span<const std::byte> callable_;
   std::span<const std::byte> rest_;
+  bool timed_ = false;
   std::uint32_t position_ = 0;  // of the next element
-  long long started_ns_;
+  Activity activity_;           // what the slot says
+  bool too_large_ = false;
+  std::uint64_t started_ns_;
+  TaskTimes times_;
 };
 
-Run::Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage message)
+Run::Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::string& where,
+         PoolMessage message)
     : pool_(pool),
-      slot_(slot),
+      doing_(doing),
+      max_memory_bytes_(max_memory_bytes),
       where_(where),
       message_(std::move(message)),
-      started_ns_(os::SpinBudget::now_ns()) {
+      started_ns_(now_ns()) {
   Decoder from(message_.bytes.bytes(), Route::process);
   header_ = from.read_raw<ChunkHeader>();
+  timed_ = (header_.flags & kTimed) != 0;
   callable_ = from.take(header_.callable_size);
   for (; position_ < header_.begin; ++position_) {
     static_cast<void>(from.take(from.read_size(1)));
@@ -78,22 +134,24 @@ Run::Run(PoolEnd& pool, Slot& slot, const std::string& where, PoolMessage messag
   rest_ = from.take(from.left());
 }
 
-void Run::run() {
+bool Run::run() {
   ChunkThunk* thunk = nullptr;
   try {
     thunk = resolve(header_.thunk);
   } catch (const Error&) {
     // A module that is not loaded here: each task fails for itself.
     while (next()) fail(std::current_exception());
-    return;
+    return !too_large_;
   }
   thunk(*this);
+  return !too_large_;
 }
 
 bool Run::next() {
-  if (position_ == header_.end) return false;
-  slot_.task.store(header_.first_task + position_, std::memory_order_relaxed);
-  slot_.state.store(WorkerState::running, std::memory_order_release);
+  if (position_ == header_.end || too_large_) return false;
+  activity_ = Activity(WorkerState::running, header_.first_task + position_);
+  times_.began_ns = timed_ ? now_ns() : 0;
+  doing_.begin(activity_, times_.began_ns);
   Decoder from(rest_, Route::process);
   const std::span<const std::byte> element = from.take(from.read_size(1));
   rest_ = from.take(from.left());
@@ -105,7 +163,7 @@ bool Run::next() {
 
 void Run::begin_result() {
   out_.descriptors.clear();
-  static_cast<void>(out_.bytes.assign(sizeof(ResultHeader)));
+  static_cast<void>(out_.bytes.assign(sizeof(ResultHeader) + (timed_ ? sizeof(TaskTimes) : 0)));
   result_.emplace(out_.bytes, Route::connection, &out_.descriptors);
 }
 
@@ -132,17 +190,25 @@ void Run::send(ResultKind kind) {
   header.task = header_.first_task + position_ - 1;
   header.kind = kind;
   if (position_ == header_.end) {
-    const long long ran_ns = os::SpinBudget::now_ns() - started_ns_;
-    header.run_ns = static_cast<std::uint64_t>(ran_ns);
-    slot_.busy_ns.fetch_add(header.run_ns, std::memory_order_relaxed);
+    header.run_ns = now_ns() - started_ns_;
+    if (!timed_) doing_.count_busy(header.run_ns);
+  }
+  if (timed_) {
+    header.timed = 1;
+    times_.ran_ns = now_ns() - times_.began_ns;
+    doing_.count_busy(times_.ran_ns);
+    std::memcpy(out_.bytes.data() + sizeof(header), &times_, sizeof(times_));
   }
   std::memcpy(out_.bytes.data(), &header, sizeof(header));
-  slot_.tasks_done.store(slot_.tasks_done.load(std::memory_order_relaxed) + 1,
-                         std::memory_order_relaxed);
-  slot_.state.store(WorkerState::sending, std::memory_order_release);
+  if (activity_.state() == WorkerState::running) {  // else it is the second try to send something
+    const Activity sending(WorkerState::sending, activity_.task());
+    doing_.leave(std::exchange(activity_, sending), sending);
+    doing_.count_task();
+  }
   pool_.send(std::move(out_));
-  result_->shipped();
-  slot_.state.store(WorkerState::idle, std::memory_order_release);
+  static_cast<void>(result_->shipped());
+  doing_.rest();
+  too_large_ = max_memory_bytes_ != 0 && os::resident_bytes() > max_memory_bytes_;
 }
 
 void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,
@@ -159,7 +225,6 @@ void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,
 }
 
 void run_encoded_call(PoolMessage& message) {
-  if (message.bytes.size() == 0) return;
   Decoder from(message.bytes.bytes(), Route::process, &message.descriptors);
   run_call(from);
 }
@@ -168,45 +233,69 @@ std::string where(const char* call) {
   return std::string(call) + ", " + process_name() + ", pid " + std::to_string(os::process_id());
 }
 
+// So much of what a task freed is kept for the next one.
+constexpr std::size_t kKeptBytes = std::size_t{64} << 20;
+
+void apply(const WorkerOptions& options) {
+  os::keep_freed_memory(kKeptBytes);
+  if (options.niceness) os::set_niceness(*options.niceness);
+  if (options.cpu) os::stay_on_cpu(*options.cpu);
+}
+
 /// \returns the finalizer if it is to be run
-std::optional<PoolMessage> serve(PoolEnd& pool, Slot& slot) {
+std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOptions& options) {
   PoolMessage initializer = pool.recv();
   PoolMessage finalizer = pool.recv();
-  if (initializer.bytes.size() != 0) {
-    slot.state.store(WorkerState::initializing, std::memory_order_release);
-    try {
+  try {
+    apply(options);
+    if (initializer.bytes.size() != 0) {
+      const Activity initializing(WorkerState::initializing);
+      doing.begin_initializer(initializing);
       run_encoded_call(initializer);
-    } catch (...) {
-      send_plain(pool, ResultKind::init_failed, std::current_exception(),
-                 where("Pool initializer"));
-      return std::nullopt;
+      doing.leave(initializing, Activity(WorkerState::idle));
+    } else {
+      doing.rest();
     }
+  } catch (...) {
+    send_plain(pool, ResultKind::init_failed, std::current_exception(), where("Pool initializer"));
+    return std::nullopt;
   }
-  slot.state.store(WorkerState::idle, std::memory_order_release);
+  doing.note_ready();
   send_plain(pool, ResultKind::ready, nullptr, {});
 
   const std::string task_where = where("Pool task");
   for (;;) {
     PoolMessage message = pool.recv();
     if (message.bytes.size() == 0) break;
-    Run(pool, slot, task_where, std::move(message)).run();
+    if (!Run(pool, doing, options.max_memory_bytes, task_where, std::move(message)).run()) {
+      send_plain(pool, ResultKind::retiring, nullptr, {});
+      break;
+    }
   }
-  slot.state.store(WorkerState::finishing, std::memory_order_release);
   return finalizer;
 }
 
 }  // namespace
 
-void run_worker(PoolEnd pool, SharedMemory memory) {
+void run_worker(PoolEnd pool, SharedMemory memory, OutputEnd output, WorkerOptions options) {
   os::ignore_interrupts();
-  Slot& slot = *static_cast<Slot*>(static_cast<void*>(memory.data()));
+  output.redirect();
+  // A line at a time, so that those of several workers do not mix. Standard error has no buffer
+  // that could be lost when the worker is killed, and keeps none.
+  std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+  Doing doing(*static_cast<Slot*>(static_cast<void*>(memory.data())));
   std::optional<PoolMessage> finalizer;
   try {
-    finalizer = serve(pool, slot);
+    finalizer = serve(pool, doing, options);
   } catch (const EndOfFile&) {
     // The pool is gone: nobody is left to tell, nothing to finish for.
   }
-  if (finalizer) run_encoded_call(*finalizer);
+  if (finalizer && finalizer->bytes.size() != 0) {
+    const Activity finishing(WorkerState::finishing);
+    doing.begin(finishing, now_ns());
+    run_encoded_call(*finalizer);
+    doing.leave(finishing, Activity(WorkerState::idle));
+  }
 }
 
 }  // namespace tandem::detail

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "os/check.hpp"
 #include "os/robust_mutex.hpp"
+#include "shm/heap_state.hpp"
 #include "tandem/detail/heap_core.hpp"
 #include "tandem/error.hpp"
 
@@ -19,7 +20,7 @@ namespace tandem::detail {
 namespace bip = boost::interprocess;
 using os::Acquired;
 
-// Invariants
+// Invariants of HeapState
 // 1. `allocating` guards Boost's allocator, which is in pieces while it works. Who finds that its
 //    holder died sets `damaged`: from then on nothing is allocated or taken back. What has been
 //    allocated stays as it is.
@@ -27,25 +28,7 @@ using os::Acquired;
 //    store takes it out, so a death with `naming` leaves nothing to repair; memory that was
 //    allocated for an entry not yet put in is lost.
 // 3. Places are offsets from the state.
-class HeapState {
- public:
-  static constexpr std::uint64_t kMagic = 0x315045484d444e54;  // "TNDMHEP1", little-endian
-
-  using Allocator = bip::rbtree_best_fit<bip::null_mutex_family, bip::offset_ptr<void>>;
-
-  std::uint64_t magic;
-  std::uint64_t room;
-  char name[40];
-  std::atomic<std::uint32_t> damaged;
-  os::RobustMutex allocating;
-  os::RobustMutex naming;
-  std::atomic<std::uint64_t> first;
-
-  [[nodiscard]] Allocator& allocator() noexcept;
-  [[nodiscard]] std::string_view called() const noexcept {
-    return {name, ::strnlen(name, sizeof name)};
-  }
-};
+using Allocator = bip::rbtree_best_fit<bip::null_mutex_family, bip::offset_ptr<void>>;
 
 namespace {
 
@@ -62,6 +45,9 @@ constexpr std::size_t kAllocatorOffset =
 
 std::byte* at_offset(HeapState& heap, std::uint64_t offset) {
   return reinterpret_cast<std::byte*>(&heap) + offset;
+}
+Allocator& allocator_of(HeapState& heap) noexcept {
+  return *std::launder(reinterpret_cast<Allocator*>(at_offset(heap, kAllocatorOffset)));
 }
 std::uint64_t offset_of(HeapState& heap, const void* at) {
   return static_cast<std::uint64_t>(static_cast<const std::byte*>(at) -
@@ -154,13 +140,9 @@ class Allocated {
 
 }  // namespace
 
-HeapState::Allocator& HeapState::allocator() noexcept {
-  return *std::launder(reinterpret_cast<Allocator*>(at_offset(*this, kAllocatorOffset)));
-}
-
 std::size_t heap_room_for(std::size_t size_bytes) {
   if (size_bytes == 0) os::throw_error(EINVAL, "make a SharedHeap of 0 bytes");
-  const std::size_t own = kAllocatorOffset + HeapState::Allocator::get_min_size(0);
+  const std::size_t own = kAllocatorOffset + Allocator::get_min_size(0);
   std::size_t room = 0;
   if (__builtin_add_overflow(own, size_bytes, &room)) {
     os::throw_error(ENOMEM, concat("make a SharedHeap of ", std::to_string(size_bytes), " bytes"));
@@ -175,7 +157,7 @@ HeapState& make_heap(std::byte* at, std::size_t room, std::string_view name) {
   name.copy(heap->name, sizeof heap->name - 1);
   heap->allocating.init(true);
   heap->naming.init(true);
-  new (at_offset(*heap, kAllocatorOffset)) HeapState::Allocator(room - kAllocatorOffset, 0);
+  new (at_offset(*heap, kAllocatorOffset)) Allocator(room - kAllocatorOffset, 0);
   return *heap;
 }
 
@@ -191,7 +173,7 @@ std::size_t heap_size(const HeapState& heap) noexcept { return heap.room; }
 
 std::size_t heap_free_bytes(HeapState& heap) {
   const Allocating turn(heap);
-  return turn.damaged() ? 0 : heap.allocator().get_free_memory();
+  return turn.damaged() ? 0 : allocator_of(heap).get_free_memory();
 }
 
 void* heap_allocate(HeapState& heap, std::size_t size_bytes, std::size_t alignment) {
@@ -199,14 +181,14 @@ void* heap_allocate(HeapState& heap, std::size_t size_bytes, std::size_t alignme
   if (turn.damaged()) throw_damaged(heap);
   void* at = nullptr;
   if (size_bytes < heap.room) {  // Boost rounds up without a look at the type's end
-    at = alignment > HeapState::Allocator::Alignment
-             ? heap.allocator().allocate_aligned(size_bytes, alignment)
-             : heap.allocator().allocate(size_bytes);
+    at = alignment > Allocator::Alignment
+             ? allocator_of(heap).allocate_aligned(size_bytes, alignment)
+             : allocator_of(heap).allocate(size_bytes);
   }
   if (at == nullptr) {
     os::throw_error(
         ENOMEM, concat(on(heap, "allocate"), ": ", std::to_string(size_bytes), " bytes wanted, ",
-                       std::to_string(heap.allocator().get_free_memory()), " of ",
+                       std::to_string(allocator_of(heap).get_free_memory()), " of ",
                        std::to_string(heap.room), " free"));
   }
   return at;
@@ -214,7 +196,7 @@ void* heap_allocate(HeapState& heap, std::size_t size_bytes, std::size_t alignme
 
 void heap_deallocate(HeapState& heap, void* at) noexcept {
   const Allocating turn(heap);
-  if (!turn.damaged()) heap.allocator().deallocate(at);
+  if (!turn.damaged()) allocator_of(heap).deallocate(at);
 }
 
 void* heap_find(HeapState& heap, const HeapObject& object) {

@@ -25,9 +25,10 @@ class Mappable {
   int fd_;
 };
 
-bip::mapped_region map(const detail::Fd& fd, std::size_t size_bytes) {
+bip::mapped_region map(const detail::Fd& fd, std::size_t size_bytes,
+                       bip::mode_t mode = bip::read_write) {
   try {
-    return bip::mapped_region(Mappable(fd), bip::read_write, 0, size_bytes);
+    return bip::mapped_region(Mappable(fd), mode, 0, size_bytes);
   } catch (const bip::interprocess_exception& refused) {
     os::throw_error(refused.get_native_error(),
                     detail::concat("map ", std::to_string(size_bytes), " bytes of shared memory"));
@@ -55,6 +56,21 @@ Segment Segment::adopt(detail::Fd fd, std::size_t least_bytes) {
                                      " bytes, expected at least ", std::to_string(least_bytes)));
   }
   return {std::move(fd), size_bytes};
+}
+
+Segment Segment::view(const detail::Fd& fd, std::size_t size_bytes) {
+  std::size_t there = 0;
+  try {
+    there = os::frozen_size(fd);
+  } catch (const SystemError& refused) {
+    throw DecodeError(detail::concat("view shared memory: ", refused.what()));
+  }
+  if (size_bytes == 0 || there < size_bytes) {
+    throw DecodeError(detail::concat("view shared memory: ", std::to_string(there),
+                                     " bytes, expected ", std::to_string(size_bytes)));
+  }
+  // Private: before Linux 6.7 what is sealed against writing cannot be mapped as shared.
+  return Segment(map(fd, size_bytes, bip::read_private));
 }
 
 Segment Segment::map_file(detail::Fd fd) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "os/memfd.hpp"
 #include "tandem/detail/fd.hpp"
@@ -20,6 +21,9 @@ class Segment {
   [[nodiscard]] static Segment create(const std::string& name, std::size_t size_bytes);
   /// \throws DecodeError when the descriptor is not a sealed segment of at least `least_bytes`
   [[nodiscard]] static Segment adopt(detail::Fd fd, std::size_t least_bytes);
+  /// The first bytes of a frozen one, to be read; without a descriptor.
+  /// \throws DecodeError when it is not frozen or has fewer
+  [[nodiscard]] static Segment view(const detail::Fd& fd, std::size_t size_bytes);
   /// All of a file that os/named_memory.hpp made. \throws SystemError
   [[nodiscard]] static Segment map_file(detail::Fd fd);
 
@@ -34,6 +38,7 @@ class Segment {
 
  private:
   Segment(detail::Fd fd, std::size_t size_bytes);
+  explicit Segment(boost::interprocess::mapped_region region) : region_(std::move(region)) {}
 
   boost::interprocess::mapped_region region_;
   detail::Fd fd_;

@@ -6,6 +6,7 @@
 
 #include "os/robust_mutex.hpp"
 #include "os/spin.hpp"
+#include "shm/cell_state.hpp"
 
 namespace tandem::detail {
 namespace {
@@ -17,11 +18,6 @@ namespace {
 //    had begun to overwrite that copy. The words are stored with release and loaded with acquire,
 //    so that who sees a word of value n + 2 also sees that the number was n + 1 before it.
 using Word = std::atomic<std::uint64_t>;
-
-struct CellState {
-  os::RobustMutex lock;
-  std::atomic<std::uint64_t> number;
-};
 
 constexpr std::size_t kWordsOffset = 64;
 static_assert(sizeof(CellState) <= kWordsOffset && sizeof(Word) == 8);

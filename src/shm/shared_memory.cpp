@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/text.hpp"
 #include "os/named_memory.hpp"
 #include "shm/hand_over.hpp"
 #include "shm/segment.hpp"
@@ -33,6 +34,12 @@ class MemoryCore {
 namespace {
 
 constexpr std::string_view kNamespace = "memory";
+constexpr std::size_t kLongestLabel = 200;
+
+std::string file_name(std::string_view label) {
+  if (label.empty()) return "tandem-memory";
+  return concat("tandem-memory:", label.substr(0, kLongestLabel));
+}
 
 template <class... Arguments>
 std::shared_ptr<const MemoryCore> make_core(Arguments&&... arguments) {
@@ -42,8 +49,8 @@ std::shared_ptr<const MemoryCore> make_core(Arguments&&... arguments) {
 }  // namespace
 }  // namespace detail
 
-SharedMemory::SharedMemory(std::size_t size_bytes)
-    : SharedMemory(detail::make_core(shm::Segment::create("tandem-memory", size_bytes))) {}
+SharedMemory::SharedMemory(std::size_t size_bytes, std::string_view label)
+    : SharedMemory(detail::make_core(shm::Segment::create(detail::file_name(label), size_bytes))) {}
 
 SharedMemory::SharedMemory(std::shared_ptr<const detail::MemoryCore> core) noexcept
     : core_(std::move(core)),

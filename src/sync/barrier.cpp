@@ -15,6 +15,7 @@
 #include "os/robust_mutex.hpp"
 #include "os/spin.hpp"
 #include "shm/hand_over.hpp"
+#include "sync/barrier_state.hpp"
 #include "sync/object.hpp"
 #include "tandem/detail/call.hpp"
 #include "tandem/error.hpp"
@@ -26,7 +27,7 @@ namespace {
 using detail::Deadline;
 using os::Acquired;
 
-// Invariants
+// Invariants of BarrierState
 // 1. `state` is {round : 32, arrived : 24, complete : 1, why it is broken : 7}. It changes in one
 //    step, so a death leaves nothing to repair.
 // 2. To arrive as number i of round r is to take `door`, then the mutex of seat i in bank r % 2,
@@ -40,56 +41,7 @@ using os::Acquired;
 //    them its own, and (round - r) % 4 is their number: 0 says that r was broken.
 // 5. A seat may still be held by a slow party of an earlier round. It needs nothing but time to
 //    leave, so its heir can wait for it with the door held.
-enum class Broken : std::uint64_t { no, aborted, timed_out, party_died, action_failed };
-
-class View {
- public:
-  constexpr explicit View(std::uint64_t raw) noexcept : raw_(raw) {}
-  [[nodiscard]] constexpr std::uint64_t raw() const noexcept { return raw_; }
-  [[nodiscard]] constexpr std::uint32_t round() const noexcept {
-    return static_cast<std::uint32_t>(raw_ >> 32);
-  }
-  [[nodiscard]] constexpr std::uint32_t arrived() const noexcept { return raw_ >> 8 & 0xff'ffff; }
-  [[nodiscard]] constexpr bool complete() const noexcept { return (raw_ & kComplete) != 0; }
-  [[nodiscard]] constexpr Broken broken() const noexcept { return Broken(raw_ & kWhy); }
-  [[nodiscard]] constexpr bool is_broken() const noexcept { return broken() != Broken::no; }
-
-  [[nodiscard]] constexpr View one_more(std::uint32_t parties) const noexcept {
-    return View(raw_ + kOne + (arrived() + 1 == parties ? kComplete : 0));
-  }
-  [[nodiscard]] constexpr View broken_by(Broken why) const noexcept {
-    return View((raw_ & ~kWhy) | static_cast<std::uint64_t>(why));
-  }
-  [[nodiscard]] constexpr View released() const noexcept { return at_round(round() + 1); }
-  [[nodiscard]] constexpr View reset() const noexcept { return at_round(round() + 4); }
-  friend constexpr bool operator==(View, View) noexcept = default;
-
- private:
-  static constexpr std::uint64_t kWhy = 0x7f;
-  static constexpr std::uint64_t kComplete = 0x80;
-  static constexpr std::uint64_t kOne = 0x100;
-  [[nodiscard]] static constexpr View at_round(std::uint32_t round) noexcept {
-    return View(std::uint64_t{round} << 32);
-  }
-
-  std::uint64_t raw_;
-};
-
-struct alignas(64) BarrierState {  // two banks of `parties` seats follow
-  Header header;
-  std::uint32_t parties;                       // constant
-  std::atomic<std::uint32_t> average_wait_ns;  // of whoever waited last; a hint
-  std::int64_t timeout_ns;                     // constant; negative: none
-  os::FutexWord bell;                          // grows after every change that ends a wait
-  std::atomic<std::uint64_t> state;
-  os::RobustMutex door;
-};
-struct alignas(64) Seat {
-  os::RobustMutex mutex;
-};
-static_assert(sizeof(Seat) == 64 && sizeof(BarrierState) % alignof(Seat) == 0);
-
-constexpr std::size_t kMostParties = 1 << 16;
+using View = BarrierView;
 
 /// The encoded call and the descriptors of the handles among its arguments; not changed once made.
 struct Action {

@@ -12,6 +12,7 @@
 #include "os/futex.hpp"
 #include "os/spin.hpp"
 #include "shm/hand_over.hpp"
+#include "sync/condition_state.hpp"
 #include "sync/object.hpp"
 
 namespace tandem {
@@ -21,7 +22,7 @@ namespace {
 using detail::Deadline;
 using detail::LockCore;
 
-// Invariants
+// Invariants of ConditionState
 // 1. `state` is {times notified : 32, waiters : 16, tokens : 16}, and tokens <= waiters. A token is
 //    a notification that nobody has taken yet. Every change is one step.
 // 2. A waiter counts itself with the lock held, so that who notifies after having held the lock
@@ -34,45 +35,7 @@ using detail::LockCore;
 //    with the lock, which the others see too.
 // 5. A waiter that died is counted until a token is spent on it: that token wakes somebody once
 //    for nothing. It never takes one from the living.
-struct ConditionState {
-  Header header;
-  os::FutexWord bell;                          // grows after every notification
-  std::atomic<std::uint32_t> average_wait_ns;  // of whoever waited last; a hint
-  std::atomic<std::uint64_t> state;
-};
-
-class View {
- public:
-  constexpr View() noexcept = default;
-  constexpr explicit View(std::uint64_t raw) noexcept : raw_(raw) {}
-  [[nodiscard]] constexpr std::uint64_t raw() const noexcept { return raw_; }
-  [[nodiscard]] constexpr std::uint32_t notified() const noexcept {
-    return static_cast<std::uint32_t>(raw_ >> 32);
-  }
-  [[nodiscard]] constexpr std::uint32_t waiters() const noexcept {
-    return static_cast<std::uint32_t>(raw_ >> 16) & kMost;
-  }
-  [[nodiscard]] constexpr std::uint32_t tokens() const noexcept {
-    return static_cast<std::uint32_t>(raw_) & kMost;
-  }
-
-  [[nodiscard]] constexpr bool full() const noexcept { return waiters() == kMost; }
-  [[nodiscard]] constexpr View one_more() const noexcept { return View(raw_ + kWaiter); }
-  [[nodiscard]] constexpr View one_less() const noexcept {
-    return View(raw_ - kWaiter - (tokens() == waiters() ? 1 : 0));
-  }
-  [[nodiscard]] constexpr View token_taken() const noexcept { return View(raw_ - kWaiter - 1); }
-  [[nodiscard]] constexpr View notified_more(std::uint32_t tokens) const noexcept {
-    return View(raw_ + kNotification + tokens);
-  }
-
- private:
-  static constexpr std::uint32_t kMost = 0xffff;
-  static constexpr std::uint64_t kWaiter = std::uint64_t{1} << 16;
-  static constexpr std::uint64_t kNotification = std::uint64_t{1} << 32;
-
-  std::uint64_t raw_ = 0;
-};
+using View = ConditionView;
 
 class SharedCondition final : public detail::ConditionCore {
  public:

@@ -7,6 +7,7 @@
 #include "os/futex.hpp"
 #include "os/spin.hpp"
 #include "shm/hand_over.hpp"
+#include "sync/event_state.hpp"
 #include "sync/object.hpp"
 
 namespace tandem {
@@ -15,22 +16,16 @@ namespace {
 
 using detail::Deadline;
 
-// Invariants
+// Invariants of EventState
 // 1. `word` is {times set : 30, somebody waits : 1, is set : 1}.
 // 2. "waits" is only put on a word that is not set; "is set" takes it off. So whoever sets a word
 //    without it has nobody to wake.
 // 3. Who waits compares the number of times: a set that was cleared before the waiter looked again
 //    has released it all the same.
 // 4. A setter may die before its wake-up: waiters sleep in slices and look again.
-constexpr std::uint32_t kSet = 1;
-constexpr std::uint32_t kWaits = 2;
-constexpr std::uint32_t kOneTime = 4;
-
-struct EventState {
-  Header header;
-  os::FutexWord word;
-  std::atomic<std::uint32_t> average_wait_ns;  // of whoever waited last; a hint
-};
+constexpr std::uint32_t kSet = EventState::kSet;
+constexpr std::uint32_t kWaits = EventState::kWaits;
+constexpr std::uint32_t kOneTime = EventState::kOneTime;
 
 class SharedEvent final : public detail::EventCore {
  public:

@@ -13,6 +13,7 @@
 #include "os/robust_mutex.hpp"
 #include "os/thread_id.hpp"
 #include "shm/hand_over.hpp"
+#include "sync/lock_state.hpp"
 #include "sync/object.hpp"
 #include "tandem/detail/log.hpp"
 #include "tandem/error.hpp"
@@ -26,20 +27,13 @@ using detail::Deadline;
 using os::Acquired;
 using os::ThreadId;
 
-// Invariants
+// Invariants of LockState
 // 1. `died` and `owner` are written by the mutex's holder only; anybody may read them.
 // 2. `died` is not 0 from when a death was noticed until somebody recovers, and nobody keeps the
 //    mutex over it without clearing it. It is the pid of the process that died if that is known,
 //    else -1.
 // 3. `owner` is the thread that holds the lock. It is set after the mutex was taken and cleared
 //    before it is released, so a process can tell whether one of its threads is inside.
-struct LockState {
-  Header header;
-  std::atomic<std::uint64_t> owner;  // a ThreadId
-  std::atomic<std::int32_t> died;
-  std::uint32_t again;  // the holder's: how often it took a recursive one beyond the first time
-  os::RobustMutex mutex;
-};
 
 constexpr Kind kind_of(bool recursive) { return recursive ? Kind::recursive_lock : Kind::lock; }
 constexpr const char* word_for(bool recursive) { return recursive ? "rlock" : "lock"; }

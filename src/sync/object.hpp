@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <new>
 #include <string>
 #include <type_traits>
@@ -12,30 +11,10 @@
 
 #include "base/text.hpp"
 #include "shm/segment.hpp"
+#include "sync/header.hpp"
 #include "tandem/detail/fd.hpp"
 
 namespace tandem::sync {
-
-enum class Kind : std::uint32_t {
-  lock = 1,
-  recursive_lock,
-  semaphore,
-  condition,
-  event,
-  barrier,
-  bounded_semaphore,
-};
-
-struct Header {
-  static constexpr std::uint32_t kMagic = 0x6d646e74;  // "tndm"
-  static constexpr std::uint32_t kVersion = 1;
-
-  std::uint32_t magic = kMagic;
-  std::uint32_t version = kVersion;
-  Kind kind{};
-  std::uint32_t reserved = 0;
-};
-static_assert(sizeof(Header) == 16);
 
 /// \throws DecodeError naming `what` when the header is not that of a `kind`
 void check_header(const Header& header, Kind kind, const char* what);

@@ -12,6 +12,7 @@
 #include "os/spin.hpp"
 #include "shm/hand_over.hpp"
 #include "sync/object.hpp"
+#include "sync/semaphore_state.hpp"
 
 namespace tandem {
 namespace sync {
@@ -19,7 +20,7 @@ namespace {
 
 using detail::Deadline;
 
-// Invariants
+// Invariants of SemaphoreState
 // 1. `word` is {permits : 31, somebody may sleep : 1}. It is all there is, and changes in one step:
 //    a death leaves nothing to repair.
 // 2. Nobody goes to sleep but on a word without permits and with "may sleep".
@@ -28,19 +29,6 @@ using detail::Deadline;
 //    permits are left over wakes the next, since a release that came in between woke nobody.
 // 4. Who is killed between being woken and 3 leaves sleepers that nobody would wake: they sleep in
 //    slices and look again.
-constexpr std::uint32_t kMaySleep = 1;
-constexpr std::uint32_t kPermit = 2;
-constexpr std::uint32_t kMost = 0x7fff'ffff;
-
-constexpr std::uint32_t permits_of(std::uint32_t word) { return word / kPermit; }
-
-struct SemaphoreState {
-  Header header;
-  std::uint32_t limit;  // constant
-  os::FutexWord word;
-  std::atomic<std::uint32_t> average_wait_ns;  // of whoever waited last; a hint
-};
-
 constexpr Kind kind_of(bool bounded) { return bounded ? Kind::bounded_semaphore : Kind::semaphore; }
 constexpr const char* word_for(bool bounded) { return bounded ? "bounded-semaphore" : "semaphore"; }
 
@@ -133,13 +121,13 @@ class SharedSemaphore final : public detail::SemaphoreCore {
 namespace detail {
 
 std::shared_ptr<SemaphoreCore> SemaphoreCore::create(std::size_t permits, bool bounded) {
-  if (permits > sync::kMost) {
+  if (permits > sync::kMostPermits) {
     os::throw_error(EINVAL, concat("make a semaphore of ", std::to_string(permits), " permits"));
   }
   auto object =
       sync::Object<sync::SemaphoreState>::create(sync::kind_of(bounded), sync::word_for(bounded));
   const auto count = static_cast<std::uint32_t>(permits);
-  object->limit = bounded ? count : sync::kMost;
+  object->limit = bounded ? count : sync::kMostPermits;
   object->word.store(count * sync::kPermit, std::memory_order_relaxed);
   return std::make_shared<sync::SharedSemaphore>(std::move(object));
 }

@@ -1,8 +1,9 @@
 # Checks the #include directives of the library against its layers. What may include what:
 #
-#   base < os < shm < sync < transport < process, queue < manager < pool
+#   base < os < shm < sync < transport < process, queue < manager < pool < tools
 #
-#   - the system's own headers only in src/os, and <unistd.h> in src/base, where the log writes;
+#   - the system's own headers only in src/os, <unistd.h> in src/base, where the log writes, and
+#     src/tools, a program of its own, of which the library contains nothing;
 #   - Boost only in src/shm and in SharedHeap's header;
 #   - OpenSSL only in src/transport;
 #   - the pool only what a pool of a user's could: public headers; and src/base and src/os, since system
@@ -20,6 +21,7 @@ set(below_process base os shm sync transport process)
 set(below_queue base os shm sync transport queue)
 set(below_manager base os shm sync transport process queue manager)
 set(below_pool base os pool)
+set(below_tools base os shm sync transport process queue manager pool tools)
 
 # Those headers in tandem/detail that a pool may use: how values and calls are encoded, time, the log.
 set(pool_details archive buffer call codec context deadline exception export fd fingerprint log
@@ -57,7 +59,7 @@ foreach(file IN LISTS sources)
   read_includes()
   foreach(included IN LISTS includes)
     if(included MATCHES "${system_header}")
-      if(NOT layer STREQUAL "os" AND NOT "${layer} ${included}" STREQUAL "base unistd.h")
+      if(NOT layer MATCHES "^(os|tools)$" AND NOT "${layer} ${included}" STREQUAL "base unistd.h")
         violation("<${included}> belongs in src/os")
       endif()
     elseif(included MATCHES "^boost/")

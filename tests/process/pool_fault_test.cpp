@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <future>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -13,6 +15,8 @@
 #include <tuple>
 #include <vector>
 
+#include "os/pidfd.hpp"
+#include "os/poll.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
@@ -227,6 +231,95 @@ TEST_P(PoolFaultTest, AllWorkersKilledAtOnceFailOnlyWhatTheyRan) {
   }
   // A worker that had ended its first task in time may have been killed in none or in its second.
   EXPECT_LE(died, 2);
+}
+
+/// Has its process die by `how` when it is told to, whatever that does by then.
+void die_later(Event now, How how) {
+  std::thread([now, how]() mutable {
+    now.wait();
+    spring(how);
+  }).detach();
+}
+
+/// Says when it has been encoded, and is too large for the pipe.
+struct Announced {
+  mutable Event encoded;
+  Bytes bytes;
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(bytes);
+    encoded.set();
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    archive(bytes);
+  }
+};
+
+void await_sleep(int pid) {
+  for (char state = 0; state != 'S';) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    state = text.at(text.rfind(')') + 2);
+  }
+}
+
+TEST_P(PoolFaultTest, ADeathWhileAResultIsSentIsThatTasksAlone) {
+  for (const How how : {How::exit, How::kill}) {
+    Pool pool(1);
+    // In a callback the background thread takes in nothing, and nobody else does.
+    std::promise<void> in_callback;
+    std::promise<void> go_on;
+    auto first = pool.apply_async(square, 1);
+    first.on_result([&](int&) {
+      in_callback.set_value();
+      go_on.get_future().wait();
+    });
+    in_callback.get_future().wait();
+    Event encoded;
+    Event die;
+    auto sent = pool.apply_async(
+        [](Event done, Event end, How by) {
+          die_later(end, by);
+          return Announced{done, Bytes(std::size_t{10} << 20)};
+        },
+        encoded, die, how);
+    auto next = pool.apply_async(square, 3);
+    const int pid = pool.stats().workers.front().pid;
+    encoded.wait();
+    await_sleep(pid);
+    die.set();
+    go_on.set_value();
+    try {
+      static_cast<void>(sent.get());
+      FAIL() << "it was not sent whole";
+    } catch (const WorkerDied& died) {
+      EXPECT_EQ(died.pid(), pid);
+      EXPECT_EQ(died.exit_code(), how == How::exit ? 7 : -SIGKILL);
+    }
+    EXPECT_EQ(next.get(), 9);
+    EXPECT_EQ(pool.stats().failed, 1u);
+  }
+}
+
+TEST_P(PoolFaultTest, ADeathBetweenTasksIsNoTasks) {
+  for (const How how : {How::exit, How::kill}) {
+    Pool pool(1);
+    Event die;
+    const int pid = pool.apply(
+        [](Event end, How by) {
+          die_later(end, by);
+          return ::getpid();
+        },
+        die, how);
+    const detail::Fd process = os::open_pidfd(pid);
+    die.set();
+    static_cast<void>(os::wait_readable(process.get(), detail::Deadline::never()));
+    EXPECT_EQ(pool.map(square, numbers(100)).size(), 100u);
+    EXPECT_EQ(pool.stats().failed, 0u);
+  }
 }
 
 TEST_P(PoolFaultTest, AWorkerKilledWhileItWritesALargeResult) {

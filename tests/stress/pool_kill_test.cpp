@@ -93,6 +93,19 @@ TEST_P(PoolKillTest, EveryResultOnceInOrderAndOnlyRunningTasksFail) {
   EXPECT_EQ(stats.failed, static_cast<std::size_t>(died));
 }
 
+TEST_P(PoolKillTest, RetriesFinishWhatDied) {
+  constexpr int kTasks = test::kAsan || test::kTsan ? 2'000 : 20'000;
+  std::vector<int> in(kTasks);
+  std::iota(in.begin(), in.end(), 0);
+  Pool pool(3);
+  const Killer killer(pool);
+  const auto results = pool.with({.retries = 1'000'000}).map(busy_square, in);
+  for (int i = 0; i < kTasks; ++i) {
+    ASSERT_EQ(results[static_cast<std::size_t>(i)], static_cast<long>(i) * i);
+  }
+  RecordProperty("kills", killer.kills());
+}
+
 TEST_P(PoolKillTest, UnorderedAndWholeMapsToo) {
   constexpr int kTasks = test::kAsan || test::kTsan ? 4'000 : 20'000;
   std::vector<int> in(kTasks);

@@ -94,8 +94,8 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   /// What shall happen once the message has been sent: a handle that has one owner lets go only
   /// then.
   void on_success(std::function<void()> step);
-  /// By who sends the message, after that succeeded: takes the steps.
-  void shipped();
+  /// By who sends the message, after that succeeded: takes the steps. \returns whether any
+  bool shipped();
 
   /// The ids of all manager objects that are encoded from now on are added to the log.
   void set_reference_log(std::vector<std::uint64_t>* log) noexcept { references_ = log; }

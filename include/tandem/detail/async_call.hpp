@@ -3,6 +3,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 #include <variant>
 
 #include "tandem/detail/call.hpp"
+#include "tandem/detail/completions.hpp"
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/exception.hpp"
 #include "tandem/detail/export.hpp"
@@ -125,7 +127,10 @@ class ProcessCall final : public FutureSource<R> {
       lock.lock();
       receiving_ = false;
       const bool received = outcome.has_value();
-      if (received) outcome_ = std::move(outcome);
+      if (received) {
+        outcome_ = std::move(outcome);
+        reports_.make();
+      }
       changed_.notify_all();
       if (!received) return false;
     }
@@ -160,6 +165,20 @@ class ProcessCall final : public FutureSource<R> {
     const std::lock_guard lock(mutex_);
     return outcome_is_cancelled_;
   }
+
+  [[nodiscard]] std::exception_ptr error() override {
+    const std::lock_guard lock(mutex_);
+    return outcome_->error;
+  }
+  void report_to(std::shared_ptr<Completions> to, std::size_t index) override {
+    const std::lock_guard lock(mutex_);
+    reports_.add(std::move(to), index, outcome_.has_value());
+  }
+  void forget(const Completions& to) noexcept override {
+    const std::lock_guard lock(mutex_);
+    reports_.forget(to);
+  }
+  [[nodiscard]] WaitSource* arrival() noexcept override { return &from_.wait_source(); }
 
  private:
   template <class Call, class... A>
@@ -203,6 +222,7 @@ class ProcessCall final : public FutureSource<R> {
   bool cancelled_ = false;
   bool outcome_is_cancelled_ = false;
   std::optional<AsyncOutcome<R>> outcome_;
+  Reports reports_;
 };
 
 }  // namespace tandem::detail

@@ -58,7 +58,13 @@ struct ChunkHeader {
   std::uint64_t callable_size;
   std::uint32_t begin;  // the elements to run are [begin, end)
   std::uint32_t end;
+  std::uint32_t flags;
+  std::uint32_t reserved;
 };
+
+/// A flag: the worker says of each task when it began and how long it took. Without it no clock is
+/// read for a task.
+inline constexpr std::uint32_t kTimed = 1;
 
 class TANDEM_EXPORT Chunk {
  public:
@@ -76,7 +82,7 @@ class TANDEM_EXPORT Chunk {
     try {
       Encoder encoder(message_.bytes, Route::process, &message_.descriptors);
       write(encoder);
-      encoder.shipped();  // the pool has it now
+      if (encoder.shipped()) gives_away_ = true;  // the pool has it now
     } catch (...) {
       roll_back(size, descriptors);
       throw;
@@ -84,7 +90,9 @@ class TANDEM_EXPORT Chunk {
     finish_element(size);
   }
   /// Appends an element that is encoded already, with its descriptors.
-  void add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors);
+  /// \param gives_away whether it holds a handle that has one owner
+  void add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors,
+                   bool gives_away);
 
   [[nodiscard]] std::size_t first_index() const noexcept { return first_index_; }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
@@ -93,12 +101,16 @@ class TANDEM_EXPORT Chunk {
  private:
   friend class Dispatcher;
 
+  /// The id of the next task to get an outcome.
+  [[nodiscard]] std::uint64_t next_task() const noexcept { return first_task_ + done_; }
+
   void roll_back(std::size_t size, std::size_t descriptors) noexcept;
   void finish_element(std::size_t start) noexcept;
 
   PoolMessage message_;
   std::size_t first_index_;
   std::uint32_t count_ = 0;
+  bool gives_away_ = false;  // an element holds what only the first to begin it can have
 
   // The dispatcher's own.
   std::shared_ptr<PoolBatch> batch_;
@@ -107,6 +119,8 @@ class TANDEM_EXPORT Chunk {
   std::uint32_t done_ = 0;   // elements whose outcome is in
   std::uint32_t begin_ = 0;  // the worker was given [begin, end)
   std::uint32_t end_ = 0;
+  int attempts_ = 0;           // at element done_ that ended with the worker
+  bool cancelled_ = false;     // its tasks are to end unless their outcome is on its way
   long long estimate_ns_ = 0;  // expected run time when it was sent
 };
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@
 #include "tandem/detail/deadline.hpp"
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/pool_chunk.hpp"
+#include "tandem/insights.hpp"
 #include "tandem/process.hpp"
 #include "tandem/progress.hpp"
 
@@ -33,15 +35,40 @@ struct PoolOptions {
   std::size_t processes = 0;                     ///< workers; 0 = cpu_count()
   std::optional<StartMethod> start_method = {};  ///< nothing: `start_method()`
   std::size_t max_tasks_per_child = 0;           ///< a worker is replaced after so many; 0 = never
-  Call initializer = {};                         ///< run by each worker before its first task
-  Call finalizer = {};                           ///< run by each worker before it ends normally
+  /// Bytes of memory in RAM (RSS), looked at after each task: a worker that has more is replaced.
+  /// 0: no limit.
+  std::size_t max_memory_per_child = 0;
+  Call initializer = {};  ///< run by each worker before its first task
+  Call finalizer = {};    ///< run by each worker before it ends normally
+  /// An initializer that takes longer is killed, which fails the pool with TimedOut.
+  std::optional<duration> initializer_timeout = {};
+  /// A finalizer that takes longer is killed, with a warning in the log.
+  std::optional<duration> finalizer_timeout = {};
+  /// Worker i stays on the i-th of the CPUs that the maker may use, counted round and round.
+  bool pin_cpus = false;
+  std::optional<int> niceness = {};  ///< of the workers, as setpriority(2) has it: -20 to 19
+  /// Tasks are timed, so that Pool::insights knows the slowest; two readings of the clock for each.
+  bool insights = false;
+  /// What workers and their children write to standard output and standard error comes to this
+  /// process's standard error in whole lines that begin with `[PoolWorker-3 pid] `. A line of more
+  /// than 64 KiB is cut into several. Costs a thread, and a pipe for each worker.
+  bool tag_output = false;
 };
 
 /// How the tasks of one call are run.
 struct TaskOptions {
   std::size_t chunksize = 0;  ///< tasks sent at once; 0 = as many as measured run time suggests
-  std::size_t window = 0;     ///< imap: most tasks in flight; 0 = 4 x workers
+  /// A task that runs longer is killed, with its worker, and ends with TaskTimeout. Counted from
+  /// when its worker begins to decode it. What else its chunk has is run by another worker.
+  std::optional<duration> timeout = {};
+  /// How often a task whose worker dies under it is tried again before it ends with WorkerDied.
+  /// A task that was moved a Connection is tried once.
+  int retries = 0;
+  std::size_t window = 0;  ///< imap: most tasks in flight; 0 = 4 x workers
   ProgressOptions progress = {};
+  /// The first task that fails ends the call: those not begun are not run, those running are
+  /// killed, and they end with Cancelled. The error of a map is the one that came first.
+  bool fail_fast = false;
 };
 
 /// What one worker has done, replacements included.
@@ -81,11 +108,18 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
 
   [[nodiscard]] const TaskCall& call() const noexcept { return call_; }
   [[nodiscard]] std::string_view name() const noexcept { return name_; }
+  /// What it is called where people look: the label of its progress, else its name.
+  [[nodiscard]] std::string_view title() const noexcept {
+    return options_.progress.label.empty() ? name_ : std::string_view(options_.progress.label);
+  }
   /// Whether all outcomes are in and no task will be added.
   [[nodiscard]] bool complete() const noexcept { return input_ended_ && finished_ == added_; }
 
  protected:
   friend class Dispatcher;
+  friend class Watcher;
+
+  [[nodiscard]] bool fails_fast() const noexcept { return options_.fail_fast; }
 
   /// Leader only, without the lock: decodes a result and puts it by for `keep`.
   virtual void receive(Decoder& from) = 0;
@@ -131,12 +165,15 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
   std::size_t ready_bytes_ = 0;
   std::size_t place_ = 0;  // in the list of open batches
   bool open_ = false;
+  std::uint64_t number_ = 0;   // calls of a pool are counted from 1
+  std::size_t kind_ = 0;       // its watcher's
   std::size_t last_size_ = 0;  // of the latest chunk, which may at most double
   RunTime* run_time_ = nullptr;
   bool listed_ = false;                  // among those with something to send
   std::atomic<bool> abandoned_ = false;  // outcomes are of no use any more
   bool callbacks_queued_ = false;
   bool in_background_ = false;  // goes on while nobody waits
+  bool failing_ = false;        // fails fast, and a task has failed
   std::unique_ptr<Progress> progress_;
 };
 
@@ -174,9 +211,14 @@ class TANDEM_EXPORT PoolCore {
   [[nodiscard]] virtual bool wait(Lock& lock, const std::shared_ptr<PoolBatch>& batch, bool feeding,
                                   Deadline deadline) = 0;
   [[nodiscard]] virtual Lock lock() = 0;
+  /// Has a `wait` for this batch look again whether it is satisfied. Under the lock.
+  virtual void wake(const PoolBatch& batch) noexcept = 0;
 
-  /// Fails what has not been sent with Cancelled. \returns whether there was any
+  /// Ends with Cancelled what has no outcome yet, unless that is on its way.
+  /// \returns whether there was any
   virtual bool cancel(const std::shared_ptr<PoolBatch>& batch) = 0;
+  /// The same for all calls; input that was not read yet is not run.
+  virtual void cancel_unsent(std::string_view call) = 0;
   /// Its owner is gone: nothing more is sent, outcomes are dropped.
   virtual void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept = 0;
   /// Has the callbacks of a complete batch run on the background thread, or here when that has
@@ -191,8 +233,11 @@ class TANDEM_EXPORT PoolCore {
   /// Closes or terminates, joins, and ends the background thread.
   virtual void dispose(bool terminated) noexcept = 0;
 
+  virtual void resize(std::size_t processes) = 0;
   [[nodiscard]] virtual std::size_t size() const = 0;
   [[nodiscard]] virtual PoolStats stats() const = 0;
+  [[nodiscard]] virtual PoolInsights insights() const = 0;
+  virtual void trace_to(const std::filesystem::path& path) = 0;
 };
 
 }  // namespace detail

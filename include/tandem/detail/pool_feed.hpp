@@ -52,13 +52,19 @@ class RangeFeed final : public Feed {
     auto chunk = std::make_unique<Chunk>(batch->call(), index_);
     std::exception_ptr encode_error;
     std::exception_ptr input_error;
-    while (chunk->count() < n && chunk->size_bytes() < kChunkBytes && encode_error == nullptr) {
+    bool handles = false;  // end a chunk: a message has room for a few hundred only
+    while (chunk->count() < n && chunk->size_bytes() < kChunkBytes && encode_error == nullptr &&
+           !handles) {
       try {
         if (!advance()) break;
         const Element& element = **position_;
         // What is thrown from here on is the element's own.
         try {
-          chunk->add([&](Encoder& to) { encode(to, element); });
+          chunk->add([&](Encoder& to) {
+            const std::size_t before = to.descriptors()->size();
+            encode(to, element);
+            handles = to.descriptors()->size() != before;
+          });
         } catch (...) {
           encode_error = std::current_exception();
         }

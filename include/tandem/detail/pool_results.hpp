@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tandem/detail/codec.hpp"
+#include "tandem/detail/completions.hpp"
 #include "tandem/detail/pool_core.hpp"
 #include "tandem/error.hpp"
 
@@ -32,7 +33,8 @@ template <class R>
   }
 }
 
-/// A batch that ends in one outcome: a value or the error with the lowest index.
+/// A batch that ends in one outcome: a value or the error with the lowest index; of one that fails
+/// fast, the first error.
 template <class V>
 class OutcomeBatch : public PoolBatch {
  public:
@@ -41,6 +43,7 @@ class OutcomeBatch : public PoolBatch {
   // All of these under the core's lock.
   [[nodiscard]] bool succeeded() const noexcept { return error_ == nullptr; }
   [[nodiscard]] bool taken() const noexcept { return taken_; }
+  [[nodiscard]] const std::exception_ptr& error() const noexcept { return error_; }
   /// Complete, and no callback is still to be run; they may change the value.
   [[nodiscard]] bool settled(bool on_background) const noexcept {
     return complete() && (callbacks_to_run_ == 0 || on_background);
@@ -78,7 +81,7 @@ class OutcomeBatch : public PoolBatch {
   [[nodiscard]] virtual Stored<V>& value() = 0;
 
   void fail(std::size_t index, std::exception_ptr error) override {
-    if (error_ != nullptr && error_index_ < index) return;
+    if (error_ != nullptr && (fails_fast() || error_index_ < index)) return;
     error_ = std::move(error);
     error_index_ = index;
   }
@@ -112,14 +115,22 @@ class ValueBatch final : public OutcomeBatch<R> {
  public:
   using OutcomeBatch<R>::OutcomeBatch;
 
+  /// Where its completion is made known. Under the core's lock.
+  [[nodiscard]] Reports& reports() noexcept { return reports_; }
+
  protected:
   void receive(Decoder& from) override { value_.emplace(decode_result<R>(from)); }
-  void keep(std::size_t) override {}
+  void keep(std::size_t) override { reports_.make(); }
+  void fail(std::size_t index, std::exception_ptr error) override {
+    OutcomeBatch<R>::fail(index, std::move(error));
+    reports_.make();
+  }
   void make_room(std::size_t) override {}
   [[nodiscard]] Stored<R>& value() override { return *value_; }
 
  private:
   std::optional<Stored<R>> value_;
+  Reports reports_;
 };
 
 /// Results that can be made before they arrive need no optional around them.
@@ -207,10 +218,11 @@ class WholeBatch final : public VectorBatch<R> {
     // The callable's descriptors come first in every chunk, so an element's are numbered from
     // there.
     std::vector<Fd> descriptors(this->call().descriptors.size());
+    bool gives_away = false;
     try {
       Encoder encoder(encoded_, Route::process, &descriptors);
       write(encoder);
-      encoder.shipped();
+      gives_away = encoder.shipped();
     } catch (...) {
       encoded_.truncate(start);
       throw;
@@ -218,7 +230,9 @@ class WholeBatch final : public VectorBatch<R> {
     descriptors.erase(
         descriptors.begin(),
         descriptors.begin() + static_cast<std::ptrdiff_t>(this->call().descriptors.size()));
-    if (!descriptors.empty()) descriptors_.emplace(ends_.size(), std::move(descriptors));
+    if (!descriptors.empty()) {
+      handles_.emplace(ends_.size(), Handles{std::move(descriptors), gives_away});
+    }
     ends_.push_back(encoded_.size());
   }
   [[nodiscard]] std::size_t tasks() const noexcept { return ends_.size(); }
@@ -229,17 +243,18 @@ class WholeBatch final : public VectorBatch<R> {
     auto chunk = std::make_unique<Chunk>(this->call(), carved_);
     const std::size_t end = carved_ + std::min(at_most, to_carve());
     while (carved_ < end && (chunk->count() == 0 || chunk->size_bytes() < kChunkBytes)) {
-      const auto handles = descriptors_.find(carved_);
+      const auto handles = handles_.find(carved_);
       // An element with descriptors travels alone: its numbers fit no other place.
-      if (handles != descriptors_.end() && chunk->count() != 0) break;
+      if (handles != handles_.end() && chunk->count() != 0) break;
       const std::size_t start = carved_ == 0 ? 0 : ends_[carved_ - 1];
       const auto element = encoded_.bytes().subspan(start, ends_[carved_] - start);
       ++carved_;
-      if (handles == descriptors_.end()) {
-        chunk->add_encoded(element, {});
+      if (handles == handles_.end()) {
+        chunk->add_encoded(element, {}, false);
       } else {
-        chunk->add_encoded(element, std::move(handles->second));
-        descriptors_.erase(handles);
+        Handles& its = handles->second;
+        chunk->add_encoded(element, std::move(its.descriptors), its.gives_away);
+        handles_.erase(handles);
         break;
       }
     }
@@ -249,14 +264,18 @@ class WholeBatch final : public VectorBatch<R> {
   std::size_t drop_rest() override {
     const std::size_t first = std::exchange(carved_, ends_.size());
     encoded_ = Buffer();
-    descriptors_.clear();
+    handles_.clear();
     return first;
   }
 
  private:
   Buffer encoded_;
   std::vector<std::size_t> ends_;
-  std::map<std::size_t, std::vector<Fd>> descriptors_;
+  struct Handles {
+    std::vector<Fd> descriptors;
+    bool gives_away;
+  };
+  std::map<std::size_t, Handles> handles_;  // of the elements that have any
   std::size_t carved_ = 0;
 };
 
