@@ -67,6 +67,7 @@ template <class R>
 template <class R>
 class CompletedFutures {
  public:
+  /// An input iterator; all of a range are one.
   class iterator {
    public:
     using iterator_concept = std::input_iterator_tag;
@@ -74,13 +75,18 @@ class CompletedFutures {
     using difference_type = std::ptrdiff_t;
 
     iterator() = default;
+    /// The future that has ended.
     Future<R>& operator*() const { return *all_->current_; }
+    /// The same.
     Future<R>* operator->() const { return all_->current_; }
+    /// Waits for the next. \throws TimedOut when the time is up
     iterator& operator++() {
       all_->advance();
       return *this;
     }
+    /// The same.
     void operator++(int) { ++*this; }
+    /// Whether all were handed out.
     friend bool operator==(const iterator& it, std::default_sentinel_t) { return it.at_end(); }
 
    private:
@@ -95,6 +101,7 @@ class CompletedFutures {
     advance();
     return iterator(this);
   }
+  /// Reached when all were handed out.
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
   // For the library.

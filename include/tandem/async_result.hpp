@@ -59,6 +59,7 @@ class AsyncResult {
   [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> d) const {
     return wait(detail::Deadline::after(d));
   }
+  /// The same, until a point of the steady clock.
   template <class Duration>
   [[nodiscard]] bool wait_until(
       std::chrono::time_point<std::chrono::steady_clock, Duration> tp) const {

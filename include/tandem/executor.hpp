@@ -33,6 +33,7 @@ class ProcessPoolExecutor {
  public:
   /// \param max_workers 0 = cpu_count() \throws StartError
   explicit ProcessPoolExecutor(std::size_t max_workers = 0) : pool_(max_workers) {}
+  /// Under a pool's options. \throws StartError
   explicit ProcessPoolExecutor(PoolOptions options) : pool_(std::move(options)) {}
   ProcessPoolExecutor(const ProcessPoolExecutor&) = delete;
   ProcessPoolExecutor& operator=(const ProcessPoolExecutor&) = delete;

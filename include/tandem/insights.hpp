@@ -26,7 +26,7 @@ struct WorkerInsights {
   duration initializer = {};  ///< in PoolOptions::initializer
   duration busy = {};         ///< in tasks
   duration idle = {};         ///< ready, and not in a task
-  std::size_t restarts = 0;
+  std::size_t restarts = 0;   ///< how often a new process took the place
 };
 
 /// One task that was run.
@@ -35,12 +35,13 @@ struct TaskInsights {
   std::size_t number = 0;  ///< of its call; a pool's calls are counted from 1
   std::size_t index = 0;   ///< in its call
   duration took = {};      ///< decoding, running and encoding, in the worker
-  int pid = 0;
-  bool failed = false;
+  int pid = 0;             ///< of the worker
+  bool failed = false;     ///< whether it ended with an error
 };
 
+/// What Pool::insights tells.
 struct PoolInsights {
-  std::vector<WorkerInsights> workers = {};
+  std::vector<WorkerInsights> workers = {};  ///< one for each place
   /// The ten that took longest, the longest first; empty unless tasks were timed, which they are
   /// under PoolOptions::insights and while there is a trace (Pool::trace_to).
   std::vector<TaskInsights> slowest = {};
@@ -48,6 +49,7 @@ struct PoolInsights {
 
 /// Two tables in plain text, with a line end after each row.
 [[nodiscard]] TANDEM_EXPORT std::string to_string(const PoolInsights& insights);
+/// Writes `to_string(insights)`.
 TANDEM_EXPORT std::ostream& operator<<(std::ostream& to, const PoolInsights& insights);
 
 }  // namespace tandem

@@ -30,8 +30,10 @@ template <class F, class... A>
 class Delayed {
  public:
   using TandemHandle = void;
+  /// What the call returns.
   using Result = detail::CallResult<F, A...>;
 
+  /// Made by `delayed`.
   template <class... B>
   explicit Delayed(F f, std::in_place_t, B&&... args)
       : f_(std::move(f)), args_(std::forward<B>(args)...) {}
@@ -116,6 +118,7 @@ class Parallel {
  public:
   /// \see ParallelOptions::n_jobs \throws StartError
   explicit Parallel(int n_jobs = -1) : Parallel(ParallelOptions{.n_jobs = n_jobs}) {}
+  /// Under options. \throws StartError
   explicit Parallel(ParallelOptions options) : tasks_(std::move(options.tasks)) {
     if (options.n_jobs == 1 && !options.pool.initializer && !options.pool.finalizer) return;
     options.pool.processes = detail::number_of_jobs(options.n_jobs);
@@ -133,6 +136,7 @@ class Parallel {
     if (pool_) return pool_->with(tasks_).map(detail::MakeCall{}, calls);
     return make_here(calls);
   }
+  /// The same for calls that are written out.
   template <class F, class... A>
   auto operator()(std::initializer_list<Delayed<F, A...>> calls) {
     return (*this)(std::ranges::subrange(calls.begin(), calls.end()));

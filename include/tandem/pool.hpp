@@ -70,6 +70,7 @@ class PoolCalls {
   auto starmap(F f, Range&& range) {
     return Calls::map<Star<F, Range>>(core(), "Pool::starmap", options(), f, range);
   }
+  /// As map_async, for elements that are tuples.
   template <class F, std::ranges::input_range Range>
   auto starmap_async(F f, Range&& range) {
     return Calls::map_async<Star<F, Range>>(core(), "Pool::starmap_async", options(), f, range);
@@ -88,11 +89,13 @@ class PoolCalls {
     return Calls::stream<Map<F, Range>>(core(), "Pool::imap_unordered", options(), f,
                                         std::forward<Range>(range), false);
   }
+  /// As imap, for elements that are tuples.
   template <class F, std::ranges::input_range Range>
   auto istarmap(F f, Range&& range) {
     return Calls::stream<Star<F, Range>>(core(), "Pool::istarmap", options(), f,
                                          std::forward<Range>(range), true);
   }
+  /// As imap_unordered, for elements that are tuples.
   template <class F, std::ranges::input_range Range>
   auto istarmap_unordered(F f, Range&& range) {
     return Calls::stream<Star<F, Range>>(core(), "Pool::istarmap_unordered", options(), f,
@@ -141,13 +144,16 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
   class With;
 
   Pool();
+  /// With that many workers; 0: one for each CPU.
   explicit Pool(std::size_t processes);
   /// Starts the workers; does not wait for their initializers. An initializer that throws or dies
   /// fails the pool: every call throws its error. \throws StartError
   explicit Pool(PoolOptions options);
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
+  /// Calls that are under way go on.
   Pool(Pool&& other) noexcept;
+  /// Closes and joins the pool it had.
   Pool& operator=(Pool&& other) noexcept;
   /// Closes and joins: waits for what was submitted. While an exception unwinds: terminates.
   ~Pool();
@@ -174,6 +180,7 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
   void resize(std::size_t processes);
   /// Number of workers there should be.
   [[nodiscard]] std::size_t size() const;
+  /// What it has done and has to do, at this moment.
   [[nodiscard]] PoolStats stats() const;
   /// What each worker did so far, and the slowest tasks (PoolOptions::insights). Also when the pool
   /// has ended.

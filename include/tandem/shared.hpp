@@ -63,7 +63,9 @@ class Shared {
     return *static_cast<const T*>(
         object_->object(&decode, [](void* object) { delete static_cast<T*>(object); }));
   }
+  /// The object. \throws as `get`
   [[nodiscard]] const T& operator*() const { return get(); }
+  /// A member of the object. \throws as `get`
   [[nodiscard]] const T* operator->() const { return &get(); }
 
   /// Where T is a vector or string of plain elements: these, in the shared memory itself. Nothing is

@@ -64,8 +64,8 @@ struct TaskOptions {
   /// How often a task whose worker dies under it is tried again before it ends with WorkerDied.
   /// A task that was moved a Connection is tried once.
   int retries = 0;
-  std::size_t window = 0;  ///< imap: most tasks in flight; 0 = 4 x workers
-  ProgressOptions progress = {};
+  std::size_t window = 0;         ///< imap: most tasks in flight; 0 = 4 x workers
+  ProgressOptions progress = {};  ///< how a person is told how far it is
   /// The first task that fails ends the call: those not begun are not run, those running are
   /// killed, and they end with Cancelled. The error of a map is the one that came first.
   bool fail_fast = false;
@@ -73,20 +73,20 @@ struct TaskOptions {
 
 /// What one worker has done, replacements included.
 struct WorkerStats {
-  int pid = 0;  ///< of the process there now
-  std::size_t tasks_done = 0;
-  duration busy = {};  ///< in tasks
-  duration idle = {};  ///< since the start, less busy
-  std::size_t restarts = 0;
+  int pid = 0;                 ///< of the process there now
+  std::size_t tasks_done = 0;  ///< those that failed included
+  duration busy = {};          ///< in tasks
+  duration idle = {};          ///< since the start, less busy
+  std::size_t restarts = 0;    ///< how often a new process took the place
 };
 
 /// Tasks of a pool by where they are, since it was made.
 struct PoolStats {
-  std::vector<WorkerStats> workers;
-  std::size_t queued = 0;   ///< not sent to a worker yet
-  std::size_t running = 0;  ///< sent, no outcome yet
-  std::size_t done = 0;     ///< outcome known, `failed` included
-  std::size_t failed = 0;
+  std::vector<WorkerStats> workers;  ///< one for each place
+  std::size_t queued = 0;            ///< not sent to a worker yet
+  std::size_t running = 0;           ///< sent, no outcome yet
+  std::size_t done = 0;              ///< outcome known, `failed` included
+  std::size_t failed = 0;            ///< ended with an error
 };
 
 namespace detail {
