@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -135,7 +136,7 @@ class Parallel {
   }
   template <class F, class... A>
   auto operator()(std::initializer_list<Delayed<F, A...>> calls) {
-    return (*this)(std::ranges::subrange(calls.begin(), calls.end()));
+    return (*this)(std::span(calls.begin(), calls.size()));
   }
 
   /// How many calls are made at a time.
