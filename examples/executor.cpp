@@ -1,9 +1,7 @@
 // Counts words in shards of a text with a ProcessPoolExecutor, and again with Parallel: every worker
 // has the list of stop words, which crosses to it once, and a counter of its own.
-#include <algorithm>
 #include <cstddef>
 #include <iostream>
-#include <ranges>
 #include <set>
 #include <sstream>
 #include <string>
@@ -62,9 +60,8 @@ int main(int argc, char** argv) {
   std::size_t again = 0;
   for (const std::size_t n : executor.map(count, shards)) again += n;  // in order
 
-  auto calls = shards | std::views::transform([&](const std::string& shard) {
-                 return tandem::delayed(count)(shard);
-               });
+  std::vector<decltype(tandem::delayed(count)("a shard"))> calls;
+  for (const std::string& shard : shards) calls.push_back(tandem::delayed(count)(shard));
   std::size_t in_parallel = 0;
   for (const std::size_t n : tandem::Parallel(2)(calls)) in_parallel += n;
 

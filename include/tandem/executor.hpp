@@ -46,7 +46,7 @@ class ProcessPoolExecutor {
   /// usable after the executor's end. Its `cancel` is that of AsyncResult.
   /// \throws Closed after shutdown; the initializer's error
   template <class F, class... A>
-  [[nodiscard]] auto submit(F f, A&&... args) {
+  auto submit(F f, A&&... args) {
     detail::require_sendable_call<F, A...>();
     if constexpr (SendableCall<F, A...>) {
       using Task = detail::ApplyTask<F, detail::Argument<A>...>;
@@ -73,7 +73,8 @@ class ProcessPoolExecutor {
     }
   }
 
-  /// No further calls are taken: `submit` and `map` throw Closed. May be called again.
+  /// No further calls are taken: `submit` and `map` throw Closed. What a stream of `map` has not read
+  /// from its ranges when all else has ended is not run. May be called again.
   /// \param wait until all calls have ended and the workers are gone; else returns at once, and the
   ///   destructor waits
   /// \param cancel_futures ends with Cancelled what no worker has been given yet

@@ -12,6 +12,7 @@
 #include <initializer_list>
 #include <optional>
 #include <ranges>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -139,7 +140,7 @@ class Parallel {
   /// The same for calls that are written out.
   template <class F, class... A>
   auto operator()(std::initializer_list<Delayed<F, A...>> calls) {
-    return (*this)(std::ranges::subrange(calls.begin(), calls.end()));
+    return (*this)(std::span(calls.begin(), calls.size()));
   }
 
   /// How many calls are made at a time.

@@ -190,8 +190,9 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
         ", told to end, ", how_it_ended(exit_code));
   }
 
+  const bool told = seat.stopped || broken_ != nullptr || terminated_;
   watcher_.gone(seat,
-                !seat.stopped   ? Departure::died
+                !told           ? Departure::died
                 : wanted() != 0 ? Departure::replaced
                                 : Departure::ended,
                 how_it_ended(exit_code));

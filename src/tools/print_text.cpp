@@ -32,8 +32,9 @@ class Printer {
     processes();
     if (text_.empty()) text_ = "Nothing of tandem's is alive.\n";
     if (snapshot_.processes_refused != 0) {
-      text_ += concat("\nNot allowed to look into ", std::to_string(snapshot_.processes_refused),
-                      " processes of this user.\n");
+      text_ +=
+          concat("\nNot allowed to look into ", std::to_string(snapshot_.processes_refused),
+                 snapshot_.processes_refused == 1 ? " process" : " processes", " of this user.\n");
     }
     return std::move(text_);
   }

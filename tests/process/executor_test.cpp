@@ -9,7 +9,6 @@
 #include <csignal>
 #include <list>
 #include <memory>
-#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -17,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/generated.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/async.hpp"
 #include "tandem/event.hpp"
@@ -113,7 +113,8 @@ TEST_P(ExecutorTest, AWorkerThatDiesFailsItsOwnFutureOnly) {
 TEST_P(ExecutorTest, MapHandsOutResultsInOrder) {
   ProcessPoolExecutor executor(2);
   std::vector<int> results;
-  for (int result : executor.map(square, std::views::iota(0, 300))) results.push_back(result);
+  for (int result : executor.map(square, test::Generated(300, [](int i) { return i; })))
+    results.push_back(result);
   ASSERT_EQ(results.size(), 300u);
   for (int i = 0; i < 300; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)], i * i);
   EXPECT_EQ(executor.map(square, std::vector<int>()).next(), std::nullopt);
@@ -129,7 +130,7 @@ TEST_P(ExecutorTest, MapOfSeveralRangesEndsWithTheShortest) {
   EXPECT_THAT(results, ElementsAre(11, 22, 33));
   results.clear();
   for (int result : executor.map([](int a, int b, int c) { return a * b + c; }, left,
-                                 std::views::iota(5), std::vector<int>{1, 1})) {
+                                 std::list<int>{5, 6, 7}, std::vector<int>{1, 1})) {
     results.push_back(result);
   }
   EXPECT_THAT(results, ElementsAre(6, 13));
@@ -191,7 +192,7 @@ TEST_P(ExecutorTest, ShutdownCancelsWhatNoWorkerHas) {
 
 TEST_P(ExecutorTest, ShutdownWithCancelEndsAnEndlessMap) {
   ProcessPoolExecutor executor(2);
-  auto results = executor.map(square, std::views::iota(0));
+  auto results = executor.map(square, test::endless());
   EXPECT_EQ(results.next(), 0);
   executor.shutdown(true, true);
   bool cancelled = false;

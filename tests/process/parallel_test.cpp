@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include <memory>
-#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "support/generated.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/queue.hpp"
@@ -32,16 +32,14 @@ int fail_on_odd(int x) {
 int own_pid() { return ::getpid(); }
 std::string twice(const std::string& text) { return text + text; }
 
-template <class Range>
-auto squares_of(Range&& range) {
-  return std::forward<Range>(range) |
-         std::views::transform([](int i) { return delayed([](int x) { return x * x; })(i); });
+auto squares_below(int n) {
+  return test::Generated(n, [](int i) { return delayed([](int x) { return x * x; })(i); });
 }
 
 TEST_P(ParallelTest, ResultsComeInTheOrderOfTheCalls) {
   for (const int n_jobs : {1, 2, 3}) {
     Parallel parallel(n_jobs);
-    std::vector<int> results = parallel(squares_of(std::views::iota(0, 500)));
+    std::vector<int> results = parallel(squares_below(500));
     ASSERT_EQ(results.size(), 500u);
     for (int i = 0; i < 500; ++i) EXPECT_EQ(results[static_cast<std::size_t>(i)], i * i);
   }
@@ -166,18 +164,18 @@ TEST_P(ParallelTest, AGeneratorIsNotReadAtOnce) {
   // Of the calls that wait for the first to let them go, not all can have been read before it did.
   Queue<int> go;
   int read = 0;
-  int read_when_first_ran = -1;
-  auto calls = std::views::iota(0, 1000) | std::views::transform([&](int i) {
-                 ++read;
-                 if (i == 999) read_when_first_ran = static_cast<int>(go.size());
-                 return delayed([](Queue<int> q, int n) {
-                   if (n == 0) q.put(1);
-                 })(go, i);
-               });
+  int ran_before_the_end = -1;
+  test::Generated calls(1000, [&](int i) {
+    ++read;
+    if (i == 999) ran_before_the_end = static_cast<int>(go.size());
+    return delayed([](Queue<int> q, int n) {
+      if (n == 0) q.put(1);
+    })(go, i);
+  });
   Parallel parallel(ParallelOptions{.n_jobs = 2, .tasks = {.chunksize = 1}});
   parallel(calls);
   EXPECT_EQ(read, 1000);
-  EXPECT_EQ(read_when_first_ran, 1);
+  EXPECT_EQ(ran_before_the_end, 1);
 }
 
 }  // namespace

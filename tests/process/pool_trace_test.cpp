@@ -243,8 +243,11 @@ TEST_P(PoolTraceTest, TerminateCompletesIt) {
   auto stuck = pool.apply_async([](Event e) { e.wait(); }, never);
   EXPECT_EQ(pool.apply(square, 2), 4);
   pool.terminate();
-  EXPECT_EQ(events("i", "worker").size(), 2u);
   EXPECT_EQ(tasks().size(), 1u);
+  EXPECT_EQ(events("i", "worker").size(), 2u);
+  for (const Json& end : events("i", "worker")) {
+    EXPECT_TRUE(end["name"].text.ends_with(" ended")) << end["name"].text;
+  }
 }
 
 TEST_P(PoolTraceTest, WhatCannotBeWrittenOrIsTooLateThrows) {

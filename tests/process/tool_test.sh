@@ -74,7 +74,7 @@ if ((EUID == 0)); then
   code=0
   "${without_rights[@]}" "$tandem" ps >out 2>err || code=$?
   check "processes that cannot be looked into are no failure" code_is 0
-  check "but they are counted" grep -qE '^Not allowed to look into [0-9]+ processes' out
+  check "but they are counted" grep -qE '^Not allowed to look into [0-9]+ process' out
   code=0
   "${without_rights[@]}" "$tandem" ps $$ >out 2>err || code=$?
   check "unless nothing else was asked for" code_is 1
