@@ -33,8 +33,11 @@ pid_t to_pid(const std::string& text) {
 }
 
 std::string whole_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const std::ifstream file(path);
+  std::ostringstream text;
+  // As far as it can be read: the process may end meanwhile.
+  text << file.rdbuf();
+  return text.str();
 }
 
 // "pid (name) state parent ..."; the name itself may contain anything.
