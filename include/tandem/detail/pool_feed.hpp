@@ -53,8 +53,9 @@ class RangeFeed final : public Feed {
     std::exception_ptr encode_error;
     std::exception_ptr input_error;
     bool handles = false;  // end a chunk: a message has room for a few hundred only
-    while (chunk->count() < n && chunk->size_bytes() < kChunkBytes && encode_error == nullptr &&
-           !handles) {
+    // The first element always fits, however large the callable is.
+    while (chunk->count() < n && (chunk->count() == 0 || chunk->size_bytes() < kChunkBytes) &&
+           encode_error == nullptr && !handles) {
       try {
         if (!advance()) break;
         const Element& element = **position_;
