@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <numeric>
 #include <set>
@@ -215,18 +217,24 @@ TEST(WorkerLocalForkTest, AChildForkedWhileItIsMadeMakesItsOwn) {
       if (go != nullptr) go->wait();
     }
   };
-  Event begun;
-  Event go;
-  std::thread maker([&] { worker_local<Waits>(&begun, &go); });
-  begun.wait();
-  Process child(start::fork, [] {
-    worker_local<Waits>(static_cast<Event*>(nullptr), static_cast<Event*>(nullptr));
+  // In a process of its own, which has none yet however often the test is repeated.
+  Process parent(start::fork, [] {
+    Event begun;
+    Event go;
+    std::thread maker([&] { worker_local<Waits>(&begun, &go); });
+    begun.wait();
+    Process child(start::fork, [] {
+      worker_local<Waits>(static_cast<Event*>(nullptr), static_cast<Event*>(nullptr));
+    });
+    child.start();
+    child.join();
+    go.set();
+    maker.join();
+    std::exit(child.exitcode().value_or(1));
   });
-  child.start();
-  child.join();
-  EXPECT_EQ(child.exitcode(), 0);
-  go.set();
-  maker.join();
+  parent.start();
+  parent.join();
+  EXPECT_EQ(parent.exitcode(), 0);
 }
 
 }  // namespace
