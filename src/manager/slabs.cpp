@@ -8,6 +8,17 @@
 
 #include "manager/huge_pages.hpp"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TANDEM_ADDRESS_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define TANDEM_ADDRESS_SANITIZER 1
+#endif
+#if defined(TANDEM_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace tandem::detail {
 
 struct Slabs::Chunk {
@@ -39,6 +50,19 @@ struct Slabs::Chunk {
 namespace {
 
 using Allocator = HugePageAllocator<std::byte>;
+
+// AddressSanitizer sees what is read after it was freed, but for the link in front.
+void hide([[maybe_unused]] void* block, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(TANDEM_ADDRESS_SANITIZER)
+  __asan_poison_memory_region(static_cast<std::byte*>(block) + sizeof(void*),
+                              bytes - sizeof(void*));
+#endif
+}
+void show([[maybe_unused]] void* block, [[maybe_unused]] std::size_t bytes) noexcept {
+#if defined(TANDEM_ADDRESS_SANITIZER)
+  __asan_unpoison_memory_region(block, bytes);
+#endif
+}
 
 }  // namespace
 
@@ -75,6 +99,7 @@ void* Slabs::allocate(std::size_t bytes) {
   void* block = slab.freed;
   if (block != nullptr) {
     std::memcpy(&slab.freed, block, sizeof slab.freed);
+    show(block, slab.block_bytes);
   } else {
     block = Chunk::of(&slab).begin(slab) + slab.begun++ * slab.block_bytes;
   }
@@ -104,9 +129,11 @@ void Slabs::free(void* block, std::size_t bytes) noexcept {
   List& list = chunk.owner->with_room_[slab.block_bytes / kUnit - 1];
   std::memcpy(block, &slab.freed, sizeof slab.freed);
   slab.freed = block;
+  hide(block, slab.block_bytes);
   if (slab.used-- == slab.blocks) list.push(slab);
   if (slab.used > 0) return;
   list.remove(slab);
+  show(chunk.begin(slab), slab.blocks * slab.block_bytes);
   slab = {};
   chunk.owner->emptied(chunk, slab);
 }
