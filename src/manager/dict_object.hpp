@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "manager/caller.hpp"
-#include "manager/huge_pages.hpp"
 #include "manager/slabs.hpp"
+#include "os/huge_pages.hpp"
 
 namespace tandem::detail {
 
@@ -114,7 +114,7 @@ class DictObject {
   void place(DictEntry* entry, Hash hash) noexcept;
   void chain(DictEntry& entry) noexcept;
 
-  mutable std::vector<Bucket, HugePageAllocator<Bucket>>
+  mutable std::vector<Bucket, os::HugePageAllocator<Bucket>>
       buckets_;  // a power of two of them, or none
   std::size_t size_ = 0;
   DictEntry* oldest_ = nullptr;

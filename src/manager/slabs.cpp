@@ -6,7 +6,7 @@
 #include <new>
 #include <utility>
 
-#include "manager/huge_pages.hpp"
+#include "os/huge_pages.hpp"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -22,10 +22,11 @@
 namespace tandem::detail {
 
 struct Slabs::Chunk {
-  static constexpr std::size_t kSlabs = kHugePage / kSlabBytes;
+  static constexpr std::size_t kSlabs = os::kHugePage / kSlabBytes;
 
   [[nodiscard]] static Chunk& of(const void* block) noexcept {
-    return *reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) & ~(kHugePage - 1));
+    return *reinterpret_cast<Chunk*>(reinterpret_cast<std::uintptr_t>(block) &
+                                     ~(os::kHugePage - 1));
   }
   /// From the chunk's beginning.
   [[nodiscard]] std::size_t offset(const void* block) const noexcept {
@@ -49,7 +50,7 @@ struct Slabs::Chunk {
 
 namespace {
 
-using Allocator = HugePageAllocator<std::byte>;
+using Allocator = os::HugePageAllocator<std::byte>;
 
 // AddressSanitizer sees what is read after it was freed, but for the link in front.
 void hide([[maybe_unused]] void* block, [[maybe_unused]] std::size_t bytes) noexcept {
@@ -81,7 +82,7 @@ void Slabs::List::remove(Slab& slab) noexcept {
 Slabs::~Slabs() {
   // All that is left is one chunk, or none.
   if (empty_.first == nullptr) return;
-  Allocator().deallocate(reinterpret_cast<std::byte*>(&Chunk::of(empty_.first)), kHugePage);
+  Allocator().deallocate(reinterpret_cast<std::byte*>(&Chunk::of(empty_.first)), os::kHugePage);
 }
 
 void* Slabs::allocate(std::size_t bytes) {
@@ -110,7 +111,7 @@ void* Slabs::allocate(std::size_t bytes) {
 /// Takes it out of the list.
 Slabs::Slab& Slabs::empty_slab() {
   if (empty_.first == nullptr) {
-    std::byte* const memory = Allocator().allocate(kHugePage);
+    std::byte* const memory = Allocator().allocate(os::kHugePage);
     auto* const chunk = new (memory) Chunk{};
     chunk->owner = this;
     ++chunks_;
@@ -143,7 +144,7 @@ void Slabs::emptied(Chunk& chunk, Slab& slab) noexcept {
   if (++chunk.empty < Chunk::kSlabs || chunks_ == 1) return;
   for (Slab& each : chunk.slabs) empty_.remove(each);
   --chunks_;
-  Allocator().deallocate(reinterpret_cast<std::byte*>(&chunk), kHugePage);
+  Allocator().deallocate(reinterpret_cast<std::byte*>(&chunk), os::kHugePage);
 }
 
 }  // namespace tandem::detail

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <new>
 
-namespace tandem::detail {
+namespace tandem::os {
 
 inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
@@ -40,4 +40,4 @@ class HugePageAllocator {
   }
 };
 
-}  // namespace tandem::detail
+}  // namespace tandem::os
