@@ -41,6 +41,7 @@ void UserCall::reset() noexcept {
   order.clear();
   made.reset();
   target = nullptr;
+  dict_target = nullptr;
   object_id = 0;
 }
 

@@ -17,6 +17,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "manager/stored_bytes.hpp"
@@ -29,10 +30,24 @@ namespace tandem::detail {
 
 using ObjectId = std::uint64_t;
 
+/// The objects a value refers to. Null: none, as most have.
+using References = std::unique_ptr<const std::vector<ObjectId>>;
+
+/// An encoded value whose bytes are still in the message that brought them.
+struct ArrivingValue {
+  std::span<const std::byte> bytes;
+  References references;
+};
+
 /// An encoded value and the objects it refers to.
 struct StoredValue {
+  StoredValue() = default;
+  explicit StoredValue(ArrivingValue value)
+      : bytes({reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size()}),
+        references(std::move(value.references)) {}
+
   StoredBytes bytes;
-  std::unique_ptr<const std::vector<ObjectId>> references;  // null: none, as most have
+  References references;
 
   [[nodiscard]] std::span<const std::byte> span() const {
     return std::as_bytes(std::span(bytes.data(), bytes.size()));
@@ -48,6 +63,8 @@ struct ClientReferences {
   std::size_t prune_engaged_at = 64;
   int pid = 0;  // as it says itself; 0: it does not
 };
+
+class DictEntry;
 
 /// A call of the user's code: its inputs, which nobody changes while it runs, and its outputs.
 struct UserCall {
@@ -75,7 +92,8 @@ struct UserCall {
   std::vector<std::uint32_t> order;
   std::unique_ptr<HeldObject> made;
   // For the store, when it has run.
-  StoredValue* target = nullptr;
+  StoredValue* target = nullptr;     // what it is applied to, in a list
+  DictEntry* dict_target = nullptr;  // or in a dict
   ObjectId object_id = 0;
 };
 

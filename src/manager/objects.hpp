@@ -5,56 +5,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <unordered_map>
-#include <utility>
 #include <variant>
 #include <vector>
 
 #include "manager/caller.hpp"
+#include "manager/dict_object.hpp"
 
 namespace tandem::detail {
-
-class DictObject {
- public:
-  struct Entry {
-    StoredValue value;
-    const StoredBytes* key = nullptr;
-    Entry* older = nullptr;
-    Entry* newer = nullptr;
-  };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view s) const noexcept {
-      return std::hash<std::string_view>()(s);
-    }
-  };
-  struct Equal {
-    using is_transparent = void;
-    bool operator()(std::string_view a, std::string_view b) const noexcept { return a == b; }
-  };
-  using Map = std::unordered_map<StoredBytes, Entry, Hash, Equal>;
-
-  DictObject() = default;
-  DictObject(const DictObject&) = delete;
-  DictObject& operator=(const DictObject&) = delete;
-
-  [[nodiscard]] Entry* find(std::string_view key);
-  /// \returns the entry, with an empty value when it is new
-  std::pair<Entry*, bool> insert(std::string_view key);
-  /// \returns its value
-  StoredValue erase(Entry& entry) noexcept;
-  [[nodiscard]] Entry* newest() const { return newest_; }
-  [[nodiscard]] const Map& entries() const { return entries_; }
-  [[nodiscard]] std::size_t size() const { return entries_.size(); }
-
- private:
-  Map entries_;
-  Entry* newest_ = nullptr;  // entries are chained in the order in which their keys came
-};
 
 /// Lists; arrays, whose length never changes; values, which are one element.
 using ListObject = std::vector<StoredValue>;

@@ -26,10 +26,10 @@ void ReplyWriter::bytes(std::span<const std::byte> b) {
   to_->append(b.data(), b.size());
 }
 
-void ReplyWriter::value(const StoredValue& v) {
-  bytes(v.span());
-  if (v.references == nullptr) return;
-  for (const ObjectId id : *v.references) grant(id);
+void ReplyWriter::value(std::span<const std::byte> b, const References& references) {
+  bytes(b);
+  if (references == nullptr) return;
+  for (const ObjectId id : *references) grant(id);
 }
 
 void ReplyWriter::grant(ObjectId id) {

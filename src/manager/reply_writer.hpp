@@ -27,7 +27,8 @@ class ReplyWriter {
     manager_protocol::put(*to_, number);
   }
   void bytes(std::span<const std::byte> b);
-  void value(const StoredValue& v);
+  void value(std::span<const std::byte> b, const References& references);
+  void value(const StoredValue& v) { value(v.span(), v.references); }
   /// Bytes that were encoded already.
   void append(std::span<const std::byte> b) { to_->append(b.data(), b.size()); }
   /// The client is given a reference to the object.

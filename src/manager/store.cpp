@@ -306,7 +306,7 @@ void Store::fill(Object& created, Caller& caller, Reader& from) {
 
 // --- values ---
 
-StoredValue Store::read_value(Reader& from) {
+ArrivingValue Store::read_value(Reader& from) {
   const auto bytes = from.bytes();
   const auto n = from.raw<std::uint32_t>();
   if (n > from.left() / sizeof(ObjectId)) {
@@ -314,28 +314,25 @@ StoredValue Store::read_value(Reader& from) {
   }
   std::vector<ObjectId> references(n);
   for (ObjectId& id : references) id = from.raw<ObjectId>();
-  return make_value(bytes, std::move(references));
+  return {bytes, check(std::move(references))};
 }
 
-StoredValue Store::make_value(std::span<const std::byte> bytes, std::vector<ObjectId> references) {
-  StoredValue value;
-  value.bytes = StoredBytes({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-  if (references.empty()) return value;
+References Store::check(std::vector<ObjectId> references) {
+  if (references.empty()) return nullptr;
   for (const ObjectId id : references) static_cast<void>(object(id));
-  value.references = std::make_unique<const std::vector<ObjectId>>(std::move(references));
-  return value;
+  return std::make_unique<const std::vector<ObjectId>>(std::move(references));
 }
 
 namespace {
 
 template <class T>
-void add_number(const StoredValue& value, manager_protocol::Reader& from, StoredValue& sum,
+void add_number(std::string_view value, manager_protocol::Reader& from, StoredValue& sum,
                 ReplyWriter& reply) {
   const T n = from.raw<T>();
   from.expect_end();
-  if (value.bytes.size() != sizeof(T)) throw DecodeError("fetch_add: the value is no such number");
+  if (value.size() != sizeof(T)) throw DecodeError("fetch_add: the value is no such number");
   T before;
-  std::memcpy(&before, value.bytes.data(), sizeof before);
+  std::memcpy(&before, value.data(), sizeof before);
   T after;
   if constexpr (std::is_floating_point_v<T>) {
     after = before + n;
@@ -350,7 +347,7 @@ void add_number(const StoredValue& value, manager_protocol::Reader& from, Stored
 
 }  // namespace
 
-StoredValue Store::add(const StoredValue& value, Reader& from, ReplyWriter& reply) {
+StoredValue Store::add(std::string_view value, Reader& from, ReplyWriter& reply) {
   StoredValue sum;
   switch (from.raw<NumberType>()) {
     case NumberType::i8:
@@ -429,20 +426,30 @@ void Store::forget(ClientReferences& client) noexcept {
   settle();
 }
 
-void Store::keep(const StoredValue& value) noexcept {
-  if (value.references == nullptr) return;
-  for (const ObjectId id : *value.references) ++objects_.find(id)->second.references;
+void Store::keep(const References& references) noexcept {
+  if (references == nullptr) return;
+  for (const ObjectId id : *references) ++objects_.find(id)->second.references;
 }
 
-void Store::drop(const StoredValue& value) noexcept {
-  if (value.references == nullptr) return;
-  for (const ObjectId id : *value.references) unreference(id, 1);
+void Store::drop(const References& references) noexcept {
+  if (references == nullptr) return;
+  for (const ObjectId id : *references) unreference(id, 1);
 }
 
 void Store::replace(StoredValue& old, StoredValue with) noexcept {
-  keep(with);
+  keep(with.references);
   std::swap(old, with);
-  drop(with);
+  drop(with.references);
+}
+
+void Store::replace(DictObject& dict, DictEntry& old, ArrivingValue with) {
+  if (old.has_room_for(with.bytes.size())) {
+    keep(with.references);
+    return drop(old.exchange(std::move(with)));
+  }
+  auto fresh = DictObject::make(memory_, old.key(), std::move(with));
+  keep(fresh->references());
+  drop(dict.put(std::move(fresh)));
 }
 
 void Store::unreference(ObjectId id, std::uint64_t n) noexcept {
@@ -460,11 +467,13 @@ void Store::unreference(ObjectId id, std::uint64_t n) noexcept {
     first_dead_ = at->second.next_dead;
     auto& content = at->second.content;
     if (const auto* const dict = std::get_if<DictObject>(&content)) {
-      for (const auto& [key, entry] : dict->entries()) drop(entry.value);
+      for (const DictEntry* entry = dict->oldest(); entry != nullptr; entry = entry->newer()) {
+        drop(entry->references());
+      }
     } else if (const auto* const list = std::get_if<ListObject>(&content)) {
-      for (const StoredValue& value : *list) drop(value);
+      for (const StoredValue& value : *list) drop(value.references);
     } else if (const auto* const queue = std::get_if<QueueObject>(&content)) {
-      for (const StoredValue& value : queue->items) drop(value);
+      for (const StoredValue& value : queue->items) drop(value.references);
     }
     objects_.erase(at);
   }

@@ -107,7 +107,7 @@ class Store {
   [[nodiscard]] bool go_on(Caller& caller);
 
   // store_user.cpp: steps of user code.
-  void prepare_apply(StoredValue& value, Caller& caller, Reader& from);
+  void prepare_apply(std::span<const std::byte> value, Caller& caller, Reader& from);
   void prepare_sort(ListObject& list, Caller& caller, Reader& from);
   void prepare_make(Caller& caller, Reader& from);
   void give_out(Caller& caller) noexcept;
@@ -142,18 +142,19 @@ class Store {
 
   [[nodiscard]] Object& object(ObjectId id);
   /// Reads a value, its references checked but not yet counted.
-  [[nodiscard]] StoredValue read_value(Reader& from);
+  [[nodiscard]] ArrivingValue read_value(Reader& from);
   static void skip_value(Reader& from);
-  [[nodiscard]] StoredValue make_value(std::span<const std::byte> bytes,
-                                       std::vector<ObjectId> references);
-  [[nodiscard]] StoredValue add(const StoredValue& value, Reader& from, ReplyWriter& reply);
+  [[nodiscard]] References check(std::vector<ObjectId> references);
+  [[nodiscard]] StoredValue add(std::string_view number, Reader& from, ReplyWriter& reply);
 
-  void keep(const StoredValue& value) noexcept;  // a container now holds it
-  void drop(const StoredValue& value) noexcept;  // a container held it
+  void keep(const References& references) noexcept;  // a container now holds them
+  void drop(const References& references) noexcept;  // a container held them
   void replace(StoredValue& old, StoredValue with) noexcept;
+  void replace(DictObject& dict, DictEntry& old, ArrivingValue with);
   void unreference(ObjectId id, std::uint64_t n) noexcept;
 
   std::string where_;
+  Slabs memory_;  // of the entries of dicts
   std::unordered_map<ObjectId, Object> objects_;
   std::map<std::string, ObjectId, std::less<>> names_;
   std::unordered_map<std::uint64_t, ClientReferences*> pins_;

@@ -5,60 +5,11 @@
 
 namespace tandem::detail {
 
-DictObject::Entry* DictObject::find(std::string_view key) {
-  const auto at = entries_.find(key);
-  return at == entries_.end() ? nullptr : &at->second;
-}
-
-std::pair<DictObject::Entry*, bool> DictObject::insert(std::string_view key) {
-  if (Entry* const there = find(key)) return {there, false};
-  const auto at = entries_.try_emplace(StoredBytes(key)).first;
-  Entry& entry = at->second;
-  entry.key = &at->first;
-  entry.older = newest_;
-  if (newest_ != nullptr) newest_->newer = &entry;
-  newest_ = &entry;
-  return {&entry, true};
-}
-
-StoredValue DictObject::erase(Entry& entry) noexcept {
-  if (entry.older != nullptr) entry.older->newer = entry.newer;
-  (entry.newer != nullptr ? entry.newer->older : newest_) = entry.older;
-  StoredValue value = std::move(entry.value);
-  entries_.erase(entries_.find(*entry.key));
-  return value;
-}
-
 namespace {
 
-/// Erases what it was told of, unless the step goes through.
-class NewEntries {
- public:
-  explicit NewEntries(DictObject& dict) : dict_(&dict) {}
-  NewEntries(const NewEntries&) = delete;
-  NewEntries& operator=(const NewEntries&) = delete;
-  ~NewEntries() {
-    for (DictObject::Entry* const entry : made_) {
-      if (entry != nullptr) static_cast<void>(dict_->erase(*entry));
-    }
-  }
-
-  DictObject::Entry& make(std::string_view key) {
-    made_.push_back(nullptr);
-    const auto [entry, made] = dict_->insert(key);
-    if (made) {
-      made_.back() = entry;
-    } else {
-      made_.pop_back();
-    }
-    return *entry;
-  }
-  void commit() noexcept { made_.clear(); }
-
- private:
-  DictObject* dict_;
-  std::vector<DictObject::Entry*> made_;
-};
+void value_of(const DictEntry& entry, ReplyWriter& reply) {
+  reply.value(as_span(entry.value()), entry.references());
+}
 
 }  // namespace
 
@@ -70,44 +21,35 @@ void Store::perform_dict(ManagerOp op, DictObject& dict, Caller& caller, Reader&
       return reply.raw(std::uint64_t{dict.size()});
     case ManagerOp::dict_clear:
       from.expect_end();
-      while (DictObject::Entry* const entry = dict.newest()) drop(dict.erase(*entry));
+      while (DictEntry* const entry = dict.newest()) drop(dict.take(*entry)->references());
       return;
     case ManagerOp::dict_keys:
-      from.expect_end();
-      reply.raw(std::uint64_t{dict.size()});
-      for (const auto& [key, entry] : dict.entries()) reply.bytes(as_span(key));
-      return;
     case ManagerOp::dict_items:
       from.expect_end();
       reply.raw(std::uint64_t{dict.size()});
-      for (const auto& [key, entry] : dict.entries()) {
-        reply.bytes(as_span(key));
-        reply.value(entry.value);
+      for (const DictEntry* entry = dict.oldest(); entry != nullptr; entry = entry->newer()) {
+        reply.bytes(as_span(entry->key()));
+        if (op == ManagerOp::dict_items) value_of(*entry, reply);
       }
       return;
     case ManagerOp::dict_pop_item: {
       from.expect_end();
-      DictObject::Entry* const entry = dict.newest();
+      DictEntry* const entry = dict.newest();
       if (entry == nullptr) return reply.missing();
-      reply.bytes(as_span(*entry->key));
-      reply.value(entry->value);
-      return drop(dict.erase(*entry));
+      reply.bytes(as_span(entry->key()));
+      value_of(*entry, reply);
+      return drop(dict.take(*entry)->references());
     }
     case ManagerOp::dict_update: {
-      NewEntries entries(dict);
-      std::vector<std::pair<DictObject::Entry*, StoredValue>> updates;
+      std::vector<DictObject::Block> updates;
       while (from.left() > 0) {
         const auto key = as_text(from.bytes());
-        StoredValue value = read_value(from);
-        updates.emplace_back(&entries.make(key), std::move(value));
+        updates.push_back(DictObject::make(memory_, key, read_value(from)));
       }
-      entries.commit();
-      for (const auto& [entry, value] : updates) keep(value);
+      dict.reserve(updates.size());
+      for (const auto& block : updates) keep(block->references());
       // Only now: what is replaced may hold the last other reference to what comes.
-      for (auto& [entry, value] : updates) {
-        std::swap(entry->value, value);
-        drop(value);
-      }
+      for (auto& block : updates) drop(dict.put(std::move(block)));
       return;
     }
     default:
@@ -115,50 +57,56 @@ void Store::perform_dict(ManagerOp op, DictObject& dict, Caller& caller, Reader&
   }
 
   const auto key = as_text(from.bytes());
-  DictObject::Entry* const entry = dict.find(key);
+  DictEntry* const entry = dict.find(key);
   switch (op) {
     case ManagerOp::dict_set:
     case ManagerOp::dict_insert:
     case ManagerOp::dict_set_default: {
-      StoredValue value = read_value(from);
+      ArrivingValue value = read_value(from);
       from.expect_end();
       if (entry != nullptr) {
         if (op == ManagerOp::dict_insert) return reply.missing();
-        if (op == ManagerOp::dict_set_default) return reply.value(entry->value);
-        return replace(entry->value, std::move(value));
+        if (op == ManagerOp::dict_set_default) return value_of(*entry, reply);
+        return replace(dict, *entry, std::move(value));
       }
-      if (op == ManagerOp::dict_set_default) reply.value(value);
-      DictObject::Entry& made = *dict.insert(key).first;
-      return replace(made.value, std::move(value));
+      if (op == ManagerOp::dict_set_default) reply.value(value.bytes, value.references);
+      auto made = DictObject::make(memory_, key, std::move(value));
+      dict.reserve(1);
+      keep(made->references());
+      return drop(dict.put(std::move(made)));
     }
     case ManagerOp::dict_get:
       from.expect_end();
-      return entry != nullptr ? reply.value(entry->value) : reply.missing();
+      return entry != nullptr ? value_of(*entry, reply) : reply.missing();
     case ManagerOp::dict_contains:
       from.expect_end();
       if (entry == nullptr) reply.missing();
       return;
     case ManagerOp::dict_erase:
       from.expect_end();
-      return entry != nullptr ? drop(dict.erase(*entry)) : reply.missing();
+      return entry != nullptr ? drop(dict.take(*entry)->references()) : reply.missing();
     case ManagerOp::dict_pop:
       from.expect_end();
       if (entry == nullptr) return reply.missing();
-      reply.value(entry->value);
-      return drop(dict.erase(*entry));
-    case ManagerOp::dict_fetch_add:
+      value_of(*entry, reply);
+      return drop(dict.take(*entry)->references());
+    case ManagerOp::dict_fetch_add: {
       if (entry == nullptr) return reply.missing();
-      return replace(entry->value, add(entry->value, from, reply));
+      const StoredValue sum = add(entry->value(), from, reply);
+      return replace(dict, *entry, {sum.span(), nullptr});
+    }
     case ManagerOp::dict_apply:
       if (entry == nullptr) return reply.missing();
-      return prepare_apply(entry->value, caller, from);
+      prepare_apply(as_span(entry->value()), caller, from);
+      caller.user_.dict_target = entry;
+      return;
     case ManagerOp::dict_compare_exchange: {
       if (entry == nullptr) return reply.missing();
-      const bool equal = as_text(from.bytes()) == entry->value.bytes;
-      StoredValue desired = read_value(from);
+      const bool equal = as_text(from.bytes()) == entry->value();
+      ArrivingValue desired = read_value(from);
       from.expect_end();
       reply.raw(equal);
-      if (equal) replace(entry->value, std::move(desired));
+      if (equal) replace(dict, *entry, std::move(desired));
       return;
     }
     default:

@@ -12,7 +12,7 @@ void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader&
   const auto erase = [&](ListObject::iterator at) {
     const StoredValue value = std::move(*at);
     list.erase(at);
-    drop(value);
+    drop(value.references);
   };
   switch (op) {
     case ManagerOp::list_size:
@@ -21,7 +21,7 @@ void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader&
     case ManagerOp::list_clear: {
       from.expect_end();
       const ListObject old = std::exchange(list, {});
-      for (const StoredValue& value : old) drop(value);
+      for (const StoredValue& value : old) drop(value.references);
       return;
     }
     case ManagerOp::list_reverse:
@@ -31,19 +31,19 @@ void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader&
       return prepare_sort(list, caller, from);
     case ManagerOp::list_extend: {
       if (from.left() == 0) return;
-      StoredValue first = read_value(from);
+      StoredValue first(read_value(from));
       if (from.left() == 0) {  // push_back, without a vector for one
         list.push_back(std::move(first));
-        return keep(list.back());
+        return keep(list.back().references);
       }
       ListObject more;
       more.push_back(std::move(first));
-      while (from.left() > 0) more.push_back(read_value(from));
+      while (from.left() > 0) more.emplace_back(read_value(from));
       if (list.capacity() - list.size() < more.size()) {
         list.reserve(std::max(list.size() + more.size(), 2 * list.capacity()));
       }
       for (StoredValue& value : more) {
-        keep(value);
+        keep(value.references);
         list.push_back(std::move(value));
       }
       return;
@@ -83,10 +83,11 @@ void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader&
 
   const auto index = from.raw<std::uint64_t>();
   if (op == ManagerOp::list_insert) {
-    StoredValue value = read_value(from);
+    StoredValue value(read_value(from));
     from.expect_end();
     if (index > list.size()) return reply.missing();
-    keep(*list.insert(list.begin() + static_cast<std::ptrdiff_t>(index), std::move(value)));
+    const auto at = list.begin() + static_cast<std::ptrdiff_t>(index);
+    keep(list.insert(at, std::move(value))->references);
     return;
   }
   if (index >= list.size()) return reply.missing();
@@ -96,12 +97,12 @@ void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader&
       from.expect_end();
       return reply.value(element);
     case ManagerOp::list_set: {
-      StoredValue value = read_value(from);
+      StoredValue value(read_value(from));
       from.expect_end();
       return replace(element, std::move(value));
     }
     case ManagerOp::list_exchange: {
-      StoredValue value = read_value(from);
+      StoredValue value(read_value(from));
       from.expect_end();
       reply.value(element);
       return replace(element, std::move(value));
@@ -112,12 +113,14 @@ void Store::perform_list(ManagerOp op, ListObject& list, Caller& caller, Reader&
       if (op == ManagerOp::list_pop) reply.value(element);
       return erase(list.begin() + static_cast<std::ptrdiff_t>(index));
     case ManagerOp::list_fetch_add:
-      return replace(element, add(element, from, reply));
+      return replace(element, add(element.bytes, from, reply));
     case ManagerOp::list_apply:
-      return prepare_apply(element, caller, from);
+      prepare_apply(element.span(), caller, from);
+      caller.user_.target = &element;
+      return;
     case ManagerOp::list_compare_exchange: {
       const bool equal = as_text(from.bytes()) == element.bytes;
-      StoredValue desired = read_value(from);
+      StoredValue desired(read_value(from));
       from.expect_end();
       reply.raw(equal);
       if (equal) replace(element, std::move(desired));

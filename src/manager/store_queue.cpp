@@ -32,8 +32,8 @@ void Store::perform_queue(ManagerOp op, ObjectId id, Object& object, Caller& cal
           if (!want(caller, id, QueueObject::kPutters, timeout)) reply.missing();
           return;
         }
-        queue.items.push_back(read_value(from));
-        keep(queue.items.back());
+        queue.items.emplace_back(read_value(from));
+        keep(queue.items.back().references);
         ++caller.notes_.index;
         if (joinable) ++queue.unfinished;
         change(id, object);
@@ -59,7 +59,7 @@ void Store::perform_queue(ManagerOp op, ObjectId id, Object& object, Caller& cal
       for (std::uint64_t i = 0; i < n; ++i) reply.value(queue.items[i]);
       if (joinable) queue.taken.find(caller.client)->second += n;
       for (std::uint64_t i = 0; i < n; ++i) {
-        drop(queue.items.front());
+        drop(queue.items.front().references);
         queue.items.pop_front();
       }
       return change(id, object);
@@ -76,7 +76,7 @@ void Store::perform_queue(ManagerOp op, ObjectId id, Object& object, Caller& cal
       if (immediate) {
         const std::deque<StoredValue> lost = std::exchange(queue.items, {});
         if (joinable) queue.unfinished -= lost.size();
-        for (const StoredValue& value : lost) drop(value);
+        for (const StoredValue& value : lost) drop(value.references);
       }
       return change(id, object);
     }

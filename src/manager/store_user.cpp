@@ -12,13 +12,12 @@ using manager_protocol::RequestHeader;
 
 // --- user code to be run ---
 
-void Store::prepare_apply(StoredValue& value, Caller& caller, Reader& from) {
+void Store::prepare_apply(std::span<const std::byte> value, Caller& caller, Reader& from) {
   UserCall& user = caller.user_;
   user.apply = resolve(from.raw<ThunkKey<ApplyThunk>>());
   user.call = from.bytes();
   from.expect_end();
-  user.value = value.span();
-  user.target = &value;
+  user.value = value;
   user.kind = UserCall::Kind::apply;
   ++object(user.object_id).references;
 }
@@ -113,10 +112,11 @@ void Store::commit(UserCall& user, ReplyWriter& reply) {
   Object& target = object(user.object_id);
   switch (user.kind) {
     case UserCall::Kind::apply: {
-      StoredValue made = make_value(user.updated.bytes(), std::move(user.updated_references));
+      ArrivingValue made{user.updated.bytes(), check(std::move(user.updated_references))};
       reply.bytes(user.result.bytes());
       for (const ObjectId id : user.result_references) reply.grant(id);
-      return replace(*user.target, std::move(made));
+      if (user.dict_target == nullptr) return replace(*user.target, StoredValue(std::move(made)));
+      return replace(std::get<DictObject>(target.content), *user.dict_target, std::move(made));
     }
     case UserCall::Kind::sort: {
       auto& list = std::get<ListObject>(target.content);

@@ -26,7 +26,7 @@ void watch(const char* name, const std::vector<int>& pids) {
   };
   const double before = used();
   const bench::Clock::time_point start = bench::Clock::now();
-  std::this_thread::sleep_for(std::chrono::seconds(5));
+  std::this_thread::sleep_for(std::chrono::seconds(10));
   const double percent = (used() - before) / bench::seconds_since(start) * 100;
   std::printf("  %-44s %8.3f\n", name, percent);
   std::fflush(stdout);
@@ -43,7 +43,7 @@ int nothing(int x) { return x; }
 
 int main(int argc, char** argv) {
   tandem::init(argc, argv);
-  std::printf("\nidle, percent of one CPU over 5 s\n");
+  std::printf("\nidle, percent of one CPU over 10 s\n");
   {
     tandem::Queue<int> queue;
     tandem::Queue<int> ready;
