@@ -1,6 +1,5 @@
 #include "manager/slabs.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <new>

@@ -229,6 +229,25 @@ TEST_P(PoolTest, CallablesCarryTheirState) {
             (std::vector<int>{10, 11, 12}));
 }
 
+struct Translate {
+  std::string dictionary;
+  std::size_t operator()(int x) const { return dictionary.size() + static_cast<std::size_t>(x); }
+};
+
+TEST_P(PoolTest, ACallableMayBeLargerThanAChunk) {
+  Pool pool(2);
+  const Translate translate{std::string(std::size_t{1} << 20, 'x')};
+  const auto expect_all = [&](const std::vector<std::size_t>& results) {
+    ASSERT_EQ(results.size(), 20u);
+    for (std::size_t i = 0; i < 20; ++i) EXPECT_EQ(results[i], (std::size_t{1} << 20) + i);
+  };
+  expect_all(pool.map(translate, numbers(20)));
+  expect_all(pool.map_async(translate, numbers(20)).get());
+  std::vector<std::size_t> streamed;
+  for (const std::size_t result : pool.imap(translate, numbers(20))) streamed.push_back(result);
+  expect_all(streamed);
+}
+
 TEST_P(PoolTest, FirstErrorOfAMapComesAfterTheOthersEnded) {
   Pool pool(2);
   Queue<int> ended;
