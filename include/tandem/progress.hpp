@@ -9,7 +9,18 @@
 #include <optional>
 #include <string>
 
+#include "tandem/detail/deadline.hpp"
+
 namespace tandem {
+
+/// How far a call is.
+struct ProgressReport {
+  std::size_t done = 0;                   ///< tasks with an outcome, `failed` included
+  std::size_t failed = 0;                 ///< tasks that ended with an error
+  std::optional<std::size_t> total = {};  ///< nothing: not known yet
+  duration elapsed = {};                  ///< since the call was made
+  bool finished = false;                  ///< whether this is the last report
+};
 
 /// Progress goes to standard error: on a terminal one line that is redrawn, elsewhere a plain line
 /// now and then and one at the end.
@@ -26,6 +37,10 @@ struct ProgressOptions {
   /// yet. Asked before a line is written, until it is known, by whichever thread of the pool's program
   /// takes in the results. Must not call the pool.
   std::function<std::optional<std::size_t>()> total = {};
+  /// Told instead of a line being written: ten times a second at most, and at the end. By whichever
+  /// thread takes in the results, while it does nothing else; must not call the pool. What it throws
+  /// is logged.
+  std::function<void(const ProgressReport&)> callback = {};
 };
 
 }  // namespace tandem

@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <utility>
 
 #include "os/self.hpp"
 #include "os/spin.hpp"
+#include "tandem/detail/log.hpp"
 
 namespace tandem::detail {
 namespace {
 
-constexpr long long kRedraw_ns = 100'000'000;   // on a terminal
+constexpr long long kRedraw_ns = 100'000'000;   // on a terminal, and a callback's
 constexpr long long kLine_ns = 10'000'000'000;  // elsewhere
 
 std::string clock_text(double seconds) {
@@ -31,25 +33,54 @@ std::string clock_text(double seconds) {
 Progress::Progress(const ProgressOptions& options, std::optional<std::size_t> total)
     : label_(options.label),
       find_total_(options.total),
+      callback_(options.callback),
       total_(total),
       started_ns_(os::SpinBudget::now_ns()),
-      written_ns_(started_ns_),
+      told_ns_(started_ns_),
       terminal_(os::stderr_is_terminal()) {}
 
 void Progress::advance(bool failed) {
   ++done_;
   if (failed) ++failed_;
   const long long now = os::SpinBudget::now_ns();
-  if (now - written_ns_ >= (terminal_ ? kRedraw_ns : kLine_ns)) write(now, false);
+  if (now - told_ns_ >= (terminal_ || callback_ ? kRedraw_ns : kLine_ns)) tell(now, false);
 }
 
 void Progress::finish() {
   if (std::exchange(finished_, true)) return;
-  write(os::SpinBudget::now_ns(), true);
+  tell(os::SpinBudget::now_ns(), true);
+}
+
+void Progress::tell(long long now_ns, bool last) {
+  told_ns_ = now_ns;
+  if (callback_) {
+    find_total();
+    report(now_ns - started_ns_, last);
+  } else {
+    write(line(now_ns - started_ns_), last);
+  }
+}
+
+void Progress::find_total() {
+  if (!total_ && find_total_) total_ = find_total_();
+}
+
+void Progress::report(long long elapsed_ns, bool last) const noexcept {
+  try {
+    callback_({.done = done_,
+               .failed = failed_,
+               .total = total_,
+               .elapsed = duration(elapsed_ns),
+               .finished = last});
+  } catch (const std::exception& error) {
+    log(LogLevel::error, "ProgressOptions::callback: ", error.what());
+  } catch (...) {
+    log(LogLevel::error, "ProgressOptions::callback threw what is no std::exception");
+  }
 }
 
 std::string Progress::line(long long elapsed_ns) {
-  if (!total_ && find_total_) total_ = find_total_();
+  find_total();
   const double seconds = static_cast<double>(elapsed_ns) / 1e9;
   const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
   std::string text = label_.empty() ? std::string() : label_ + "  ";
@@ -74,9 +105,7 @@ std::string Progress::line(long long elapsed_ns) {
   return text;
 }
 
-void Progress::write(long long now_ns, bool last) {
-  written_ns_ = now_ns;
-  std::string text = line(now_ns - started_ns_);
+void Progress::write(std::string text, bool last) {
   if (terminal_) {
     // Blanks over what is left of a longer line.
     const std::size_t width = text.size();

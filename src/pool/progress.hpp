@@ -24,15 +24,19 @@ class Progress {
   [[nodiscard]] std::string line(long long elapsed_ns);
 
  private:
-  void write(long long now_ns, bool last);
+  void tell(long long now_ns, bool last);
+  void report(long long elapsed_ns, bool last) const noexcept;
+  void write(std::string text, bool last);
+  void find_total();
 
   std::string label_;
   std::function<std::optional<std::size_t>()> find_total_;
+  std::function<void(const ProgressReport&)> callback_;
   std::optional<std::size_t> total_;
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
   long long started_ns_;
-  long long written_ns_;
+  long long told_ns_;
   std::size_t width_ = 0;  // of the line on the terminal
   bool terminal_;
   bool finished_ = false;

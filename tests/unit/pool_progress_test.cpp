@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
 #include "pool/progress.hpp"
 
 namespace tandem::detail {
@@ -50,6 +54,35 @@ TEST(ProgressTest, ATotalThatIsKnownLaterIsAskedForUntilThen) {
 TEST(ProgressTest, NothingDoneYetAndNothingToDo) {
   EXPECT_EQ(Progress({}, 10).line(0), "0/10  0%  0.0/s");
   EXPECT_EQ(Progress({}, 0).line(kSecond_ns), "0/0  100%  0.0/s");
+}
+
+TEST(ProgressTest, ACallbackIsToldInsteadOfALineBeingWritten) {
+  std::vector<ProgressReport> reports;
+  testing::internal::CaptureStderr();
+  {
+    Progress progress({.enabled = true,
+                       .total = [] { return std::optional<std::size_t>(3); },
+                       .callback =
+                           [&](const ProgressReport& report) {
+                             reports.push_back(report);
+                             throw std::runtime_error("is logged");
+                           }},
+                      std::nullopt);
+    progress.advance(false);
+    progress.advance(true);
+    progress.advance(false);
+    progress.finish();
+    progress.finish();
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  ASSERT_FALSE(reports.empty());
+  const ProgressReport& last = reports.back();
+  EXPECT_TRUE(last.finished);
+  EXPECT_EQ(last.done, 3u);
+  EXPECT_EQ(last.failed, 1u);
+  EXPECT_EQ(last.total, 3u);
+  EXPECT_GT(last.elapsed, duration::zero());
+  for (std::size_t i = 0; i + 1 < reports.size(); ++i) EXPECT_FALSE(reports[i].finished);
 }
 
 TEST(ProgressTest, HoursAreWrittenOut) {
