@@ -6,8 +6,8 @@ import itertools
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 860, 470
-LEFT, RIGHT, TOP, BOTTOM = 84, 204, 76, 58
+WIDTH, HEIGHT = 880, 470
+LEFT, RIGHT, TOP, BOTTOM = 88, 238, 76, 58
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +151,11 @@ def svg(chart):
                 f"<title>{escape(series.name)}, {escape(names[position])}: {escape(chart.text_of(value))}</title>"
                 f"{MARKERS[style.marker]}</g>"
             )
+            if not chart.joined:  # there is room for the figures
+                parts.append(
+                    f'<text class="soft" x="{x_of(position) + 12:.1f}" y="{y_of(value) + 4.5:.1f}">'
+                    f"{escape(chart.text_of(value))}</text>"
+                )
         parts.append("</g>")
 
     # The key stands in the order of the lines' ends, so that the eye need not search.

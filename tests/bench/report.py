@@ -26,10 +26,7 @@ import rows
 NAMES = ["queue", "pipe", "sync", "start", "manager", "manager_size", "pool", "idle", "digest"]
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
-STATES = {
-    "NEAR": "a cache line there and back takes less than 250 ns",
-    "FAR": "a cache line there and back takes 250 ns or more",
-}
+STATES = ["NEAR", "FAR"]
 
 
 class Refused(Exception):
@@ -296,7 +293,7 @@ PLOTS = [
          "size of a message", rf"pipe {SIZE} there and back, p50 us", size_column,
          lambda match, median: median, time_text),
     Plot("pool_tasks", "Pool: what a task takes over its length",
-         "A task's share of the time of two workers; lower is better, two bare forks are the ideal",
+         "A task's share of two workers' time; lower is better, two bare forks are ideal",
          "length of a task", r"pool, tasks of (?P<length>\d+) us, us each", length_column,
          lambda match, median: median, time_text),
     Plot("manager_calls", "Manager: one call on a dict", "The median of one client; lower is better",
@@ -341,7 +338,7 @@ def chart_of(spec, state, outputs):
         if name not in PEERS:
             raise Refused(f"{spec.file}: the peer {name} has no style")
         series.append(plot.Series(name, sorted(points.items()), PEERS[name]))
-    return plot.Chart(spec.title, f"{spec.subtitle}. {state}: {STATES[state]}.", spec.x_label, sorted(columns), series,
+    return plot.Chart(spec.title, f"{spec.subtitle}. State {state}.", spec.x_label, sorted(columns), series,
                       spec.text_of, spec.joined)
 
 
