@@ -127,6 +127,12 @@ def table(head, lines):
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
+def is_doubtful(output):
+    """Whether others used the machine, or the run was short, or nobody knows."""
+    busy, seconds = output.conditions.get("busy"), output.conditions.get("seconds")
+    return not busy or float(busy.rstrip(" %")) > 10 or not seconds or float(seconds) < 5
+
+
 def machine_table(outputs):
     """Each line once if it was the same for all, else with the benchmarks that it is of."""
     lines = []
@@ -139,10 +145,8 @@ def machine_table(outputs):
     parts = [table(["", "machine"], lines)]
 
     lines = []
-    doubtful = False
     for output in outputs:
         busy, seconds = output.conditions.get("busy", ""), output.conditions.get("seconds", "")
-        doubtful |= not busy or float(busy.rstrip(" %")) > 10 or not seconds or float(seconds) < 5
         states = sorted({row.state for row in output.rows})
         lines.append([
             output.bench, output.conditions.get("date", "?"), busy or "?", seconds or "?",
@@ -150,7 +154,7 @@ def machine_table(outputs):
         ])
     parts.append(table(
         ["benchmark", "run", "busy before", "seconds for a comparison", "states", "samples dropped"], lines))
-    if doubtful:
+    if any(is_doubtful(output) for output in outputs):
         parts.append(
             "**Some of this was run on a machine that did other things as well (more than 10 % busy), or for less than 5\n"
             "seconds for each comparison. Those figures show the form of things and prove nothing.**")
@@ -319,12 +323,14 @@ PEERS = {
 def chart_of(spec, state, outputs):
     """The plot in one state, or nothing if there are no two columns to compare."""
     columns, ours, theirs = set(), {}, {}
-    for row in (row for output in outputs for row in output.rows if row.state == state):
+    doubtful = False
+    for output, row in ((output, row) for output in outputs for row in output.rows if row.state == state):
         match = re.fullmatch(spec.rows, row.row)
         if not match:
             continue
         column = spec.column(match)
         columns.add(column)
+        doubtful |= is_doubtful(output)
         for figure, lines in ((row.tandem, ours), (row.peer, theirs)):
             lines.setdefault(figure.name, {})[column[0]] = spec.value(match, figure.median)
     if len(columns) < 2:
@@ -338,7 +344,8 @@ def chart_of(spec, state, outputs):
         if name not in PEERS:
             raise Refused(f"{spec.file}: the peer {name} has no style")
         series.append(plot.Series(name, sorted(points.items()), PEERS[name]))
-    return plot.Chart(spec.title, f"{spec.subtitle}. State {state}.", spec.x_label, sorted(columns), series,
+    doubt = " A short run, or a busy machine." if doubtful else ""
+    return plot.Chart(spec.title, f"{spec.subtitle}. State {state}.{doubt}", spec.x_label, sorted(columns), series,
                       spec.text_of, spec.joined)
 
 

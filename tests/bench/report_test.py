@@ -199,11 +199,15 @@ class ReportTest(unittest.TestCase):
 
     def test_a_full_run_on_a_quiet_machine_proves_something(self):
         quiet = rows.parse(QUEUE, "queue.txt")
-        self.assertNotIn("prove nothing", report.report_of(PAGE, [quiet])[0])
+        page, files = report.report_of(PAGE, [quiet])
+        self.assertNotIn("prove nothing", page)
+        self.assertNotIn("busy machine", "".join(files.values()))
         for key, value in (("busy", "40 %"), ("seconds", "0.2")):
             doubtful = rows.parse(QUEUE, "queue.txt")
             doubtful.conditions[key] = value
-            self.assertIn("prove nothing", report.report_of(PAGE, [doubtful])[0])
+            page, files = report.report_of(PAGE, [doubtful])
+            self.assertIn("prove nothing", page)
+            self.assertTrue(all("A short run, or a busy machine." in text for text in files.values()))
 
     def test_every_state_has_a_plot_with_as_many_points_as_figures(self):
         page, files = report.report_of(PAGE, outputs())
