@@ -150,8 +150,8 @@ int main(int argc, char** argv) {
   tandem::init(argc, argv);
   const bench::Comparison comparison = comparison_of(sizeof(Message));
   bench::compare(comparison);
-  for (const std::size_t kibibytes : {1, 4, 16, 64, 256, 1024}) {
-    bench::compare(comparison_of(kibibytes << 10));
+  for (const unsigned kibibytes : {1U, 4U, 16U, 64U, 256U, 1024U}) {
+    bench::compare(comparison_of(std::size_t{kibibytes} << 10));
   }
 
   bench::Comparison strangers{
