@@ -6,8 +6,8 @@ import itertools
 import math
 from xml.sax.saxutils import escape
 
-WIDTH, HEIGHT = 880, 470
-LEFT, RIGHT, TOP, BOTTOM = 88, 238, 76, 58
+WIDTH, HEIGHT = 900, 470
+LEFT, RIGHT, TOP, BOTTOM = 88, 258, 76, 58
 
 
 @dataclasses.dataclass(frozen=True)
