@@ -151,12 +151,16 @@ def svg(chart):
                 f"<title>{escape(series.name)}, {escape(names[position])}: {escape(chart.text_of(value))}</title>"
                 f"{MARKERS[style.marker]}</g>"
             )
-            if not chart.joined:  # there is room for the figures
-                parts.append(
-                    f'<text class="soft" x="{x_of(position) + 12:.1f}" y="{y_of(value) + 4.5:.1f}">'
-                    f"{escape(chart.text_of(value))}</text>"
-                )
         parts.append("</g>")
+
+    if not chart.joined:  # there is room for the figures, each below those of greater values
+        for position in places:
+            above = -math.inf
+            for value in sorted((v for series in chart.series for x, v in series.points if x == position), reverse=True):
+                above = max(y_of(value) + 4.5, above + 14)
+                parts.append(
+                    f'<text class="soft" x="{x_of(position) + 12:.1f}" y="{above:.1f}">'
+                    f"{escape(chart.text_of(value))}</text>")
 
     # The key stands in the order of the lines' ends, so that the eye need not search.
     ends = sorted(enumerate(chart.series), key=lambda item: -max(item[1].points)[1])

@@ -146,6 +146,14 @@ class PlotTest(unittest.TestCase):
         self.assertTrue(all(plot.TOP <= y <= plot.HEIGHT - plot.BOTTOM for y in ys))
         self.assertTrue(all(plot.LEFT <= x <= plot.WIDTH - plot.RIGHT for x in xs))
 
+    def test_figures_beside_points_do_not_lie_on_each_other(self):
+        text = plot.svg(self.chart([[(0, 26.9)], [(0, 26.8)], [(0, 82.0)]], joined=False))
+        root = xml.fromstring(text)
+        places = {e.text: float(e.get("y")) for e in root.iter() if e.text in ("82.0", "26.9", "26.8")
+                  and e.get("class") == "soft"}
+        self.assertGreaterEqual(places["26.8"] - places["26.9"], 14)
+        self.assertGreaterEqual(places["26.9"] - places["82.0"], 14)
+
     def test_it_says_in_words_what_it_shows(self):
         root = xml.fromstring(plot.svg(self.chart([[(0, 1.0), (3, 5.0)]])))
         texts = {element.get("id"): element.text for element in root}
