@@ -154,6 +154,7 @@ def machine_table(outputs):
         ])
     parts.append(table(
         ["benchmark", "run", "busy before", "seconds for a comparison", "states", "samples dropped"], lines))
+    parts += [f"Of {o.bench}: {cell(o.conditions['note'])}." for o in outputs if "note" in o.conditions]
     if any(is_doubtful(output) for output in outputs):
         parts.append(
             "**Some of this was run on a machine that did other things as well (more than 10 % busy), or for less than 5\n"

@@ -207,7 +207,9 @@ class ReportTest(unittest.TestCase):
 
     def test_a_full_run_on_a_quiet_machine_proves_something(self):
         quiet = rows.parse(QUEUE, "queue.txt")
+        quiet.conditions["note"] = "half of it only"
         page, files = report.report_of(PAGE, [quiet])
+        self.assertIn("\nOf queue: half of it only.\n", page)
         self.assertNotIn("prove nothing", page)
         self.assertNotIn("busy machine", "".join(files.values()))
         for key, value in (("busy", "40 %"), ("seconds", "0.2")):
