@@ -24,7 +24,7 @@ FNR == 1 {
 
 # On a page a link to what is no page of the site is only its text.
 !header {
-  while (match($0, /\[[^]]*\]\([^):]*(\.cpp|\.hpp|examples|LICENSE)\)/)) {
+  while (match($0, /\[[^]]*\]\([^):]*(\.cpp|\.hpp|examples|benchmarks\/runs|LICENSE)\)/)) {
     link = substr($0, RSTART + 1, RLENGTH)
     sub(/\].*/, "", link)
     $0 = substr($0, 1, RSTART - 1) link substr($0, RSTART + RLENGTH)

@@ -42,6 +42,13 @@ inline std::size_t depth_of(const Shape& shape) {
   return std::max<std::size_t>((1 << 20) / shape.bytes, 16);
 }
 
+/// As rows name it.
+inline std::string size_text(std::size_t bytes) {
+  if (bytes < 1 << 10) return std::to_string(bytes) + " B";
+  if (bytes < 1 << 20) return std::to_string(bytes >> 10) + " KiB";
+  return std::to_string(bytes >> 20) + " MiB";
+}
+
 /// No two of one run, nor of two runs at a time.
 inline std::string unique_name() {
   static int made = 0;

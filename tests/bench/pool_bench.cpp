@@ -134,6 +134,59 @@ void compare_costs() {
                   .reaches = {{"tandem", "two copies", 0.5, 0.5}}});
 }
 
+// --- tasks of a given length ---
+
+/// Such a task is over when the clock says so: as long in Python as here.
+void spin_us(double us) {
+  const bench::Clock::time_point start = bench::Clock::now();
+  while (bench::seconds_since(start) * 1e6 < us) bench::relax();
+}
+
+/// A task's share of the time that all workers took, in microseconds.
+std::vector<double> us_each(double seconds, std::size_t tasks) {
+  return {seconds * 1e6 * static_cast<double>(kWorkers) / static_cast<double>(tasks)};
+}
+
+std::vector<double> us_each_of_pool(double us, std::size_t tasks, std::size_t chunk) {
+  tandem::Pool pool({.processes = kWorkers, .pin_cpus = true});
+  static_cast<void>(pool.with({.chunksize = 1}).map(spin_us, std::vector(100, us)));
+  const std::vector<double> input(tasks, us);
+  const bench::Clock::time_point start = bench::Clock::now();
+  static_cast<void>(pool.with({.chunksize = chunk}).map(spin_us, input));
+  return us_each(bench::seconds_since(start), tasks);
+}
+
+std::vector<double> us_each_of_forks(double us, std::size_t tasks) {
+  const bench::Run run = bench::run_together(std::vector<std::function<void()>>(kWorkers, [=] {
+    for (std::size_t i = 0; i < tasks / kWorkers; ++i) spin_us(us);
+  }));
+  return us_each(run.seconds, tasks);
+}
+
+/// How long a task must be for the pool not to matter.
+void compare_task_lengths() {
+  for (const auto& [us, tasks] :
+       {std::pair{0, 40'000}, {1, 40'000}, {10, 10'000}, {100, 2'000}, {1'000, 400}}) {
+    const double length = us;
+    const auto number = static_cast<std::size_t>(tasks);
+    bench::Comparison comparison{
+        .work = "pool, tasks of " + std::to_string(us) + " us",
+        .metrics = {{"us each", false}},
+        .candidates = {
+            {"chunks of 1", false, [=] { return us_each_of_pool(length, number, 1); }},
+            {"default chunks", false, [=] { return us_each_of_pool(length, number, 0); }},
+            {"two bare forks", true, [=] { return us_each_of_forks(length, number); }}}};
+    const std::string arguments =
+        ' ' + std::to_string(us) + ' ' + std::to_string(std::min(tasks, 5'000));
+    bench::add_python_peer(comparison, "mp.Pool chunks of 1", "python_tasks.py",
+                           "pool-1" + arguments);
+    bench::add_python_peer(comparison, "mp.Pool default chunks", "python_tasks.py",
+                           "pool" + arguments);
+    bench::add_python_peer(comparison, "Executor", "python_tasks.py", "executor" + arguments);
+    bench::compare(comparison);
+  }
+}
+
 /// So many steps that depend on each other.
 int work(int steps) {
   volatile int state = 1;
@@ -241,6 +294,7 @@ void compare_deaths() {
 int main(int argc, char** argv) {
   tandem::init(argc, argv);
   compare_costs();
+  compare_task_lengths();
   compare_spread();
   compare_deaths();
 }

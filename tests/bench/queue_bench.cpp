@@ -102,10 +102,7 @@ std::vector<double> copies_into_fresh_buffers(const Shape& shape) {
 }
 
 std::string name_of(const Shape& shape) {
-  const std::string size = shape.bytes < 1024      ? std::to_string(shape.bytes) + " B"
-                           : shape.bytes < 1 << 20 ? std::to_string(shape.bytes >> 10) + " KiB"
-                                                   : std::to_string(shape.bytes >> 20) + " MiB";
-  return "queue " + size + ", " + std::to_string(shape.producers) + "p" +
+  return "queue " + bench::size_text(shape.bytes) + ", " + std::to_string(shape.producers) + "p" +
          std::to_string(shape.consumers) + "c";
 }
 
@@ -155,7 +152,11 @@ int main(int argc, char** argv) {
     compare({static_cast<std::size_t>(producers), static_cast<std::size_t>(consumers), 64, 640'000},
             {{"put/get", "Boost", 1.6, 1.1}});
   }
+  compare({1, 1, 1 << 10, 320'000}, {});
+  compare({1, 1, 4 << 10, 120'000}, {});
   compare({1, 1, 16 << 10, 40'000}, {{"put/get", "Boost", 1.3, 1.3}});
+  compare({1, 1, 64 << 10, 12'000}, {});
+  compare({1, 1, 256 << 10, 4'000}, {});
   compare({1, 1, 1 << 20, 1'000}, {{"put/get", "Boost", 2, 1}});
   compare_with_copy({1, 1, 64 << 20, 8});
 }

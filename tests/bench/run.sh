@@ -3,6 +3,8 @@
 #
 #   tests/bench/run.sh [name...]          queue pipe sync start manager manager_size pool idle digest;
 #                                         all if none is named
+#   tests/bench/run.sh report [name...]   the same, kept in docs/benchmarks/runs; then writes the report
+#                                         docs/benchmarks.md from all that is kept (report.py does that alone)
 #   tests/bench/run.sh soak [MILLIONS]    so many million messages (100) through one queue: none
 #                                         lost, in order, and no memory grows
 #
@@ -19,6 +21,11 @@ cd "$(dirname "$0")/../.."
 
 names=("$@")
 arguments=()
+report=no
+if [[ ${names[0]-} == report ]]; then
+  report=yes
+  names=("${names[@]:1}")
+fi
 if ((${#names[@]} == 0)); then names=(queue pipe sync start manager manager_size pool idle digest); fi
 if [[ ${names[0]} == soak ]]; then
   arguments=("${names[@]:1}")
@@ -30,6 +37,9 @@ use_compiler_cache
 cmake --preset release </dev/null >&2
 cmake --build --preset release --target "${names[@]/%/_bench}" </dev/null >&2
 
+if [[ $report == yes ]]; then
+  exec python3 -B tests/bench/report.py --run build/release "${names[@]}"
+fi
 sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | uniq -c
 for name in "${names[@]}"; do
   "build/release/tests/bench/${name}_bench" "${arguments[@]}"

@@ -1,4 +1,4 @@
-"""64 bytes there and back through multiprocessing.Pipe: python_pipe.py WARM_UP TRIPS
+"""Bytes there and back through multiprocessing.Pipe: python_pipe.py WARM_UP TRIPS BYTES
 
 Prints p50 and p99 in microseconds, and the CPU seconds of a million.
 """
@@ -19,12 +19,12 @@ def used():
 
 
 def main():
-    warm_up, trips = map(int, sys.argv[1:])
+    warm_up, trips, size = map(int, sys.argv[1:])
     context = mp.get_context("fork")
     here, there = context.Pipe()
     process = context.Process(target=echo, args=(there, warm_up + trips))
     process.start()
-    message = bytes(64)
+    message = bytes(size)
     before = used()
     taken = []
     for _ in range(warm_up + trips):
