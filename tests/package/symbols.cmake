@@ -1,0 +1,60 @@
+# What the shared library shows. It is the one that package.add_subdirectory has built.
+#
+#   - Functions, variables, run-time types and tables of classes in the namespace tandem, and nothing else: not one
+#     instance of a template of the standard library's, Boost's or cereal's, weak ones included, since a program that
+#     has its own would exchange them for those (cmake/tandem.map).
+#   - All that programs need of it: what the objects of the examples, which use every component, leave undefined.
+
+include(${CMAKE_CURRENT_LIST_DIR}/functions.cmake)
+
+if(NOT tandem_version MATCHES "^([0-9]+\\.[0-9]+)\\.[0-9]+$")
+  message(FATAL_ERROR "What version is '${tandem_version}'?")
+endif()
+set(soname libtandem.so.${CMAKE_MATCH_1})
+ask(dynamic ${readelf} -d ${library})
+if(NOT dynamic MATCHES "SONAME[^\n]*\\[(libtandem[^]\n]*)\\]" OR NOT CMAKE_MATCH_1 STREQUAL soname)
+  message(FATAL_ERROR "The shared library should call itself ${soname}.")
+endif()
+cmake_path(REPLACE_FILENAME library ${soname} OUTPUT_VARIABLE link)
+if(NOT EXISTS ${link} OR NOT EXISTS ${library}.${tandem_version})
+  message(FATAL_ERROR "There is no ${link}, or no ${library}.${tandem_version}.")
+endif()
+
+# Sets `result` to the names, mangled, of those symbols of some files that are of the types.
+function(symbols result types)
+  execute_process(COMMAND ${nm} --format=posix ${ARGN} OUTPUT_VARIABLE output COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[^\n]+" lines "${output}")
+  list(FILTER lines INCLUDE REGEX "^[^ ]+ [${types}]( |$)")
+  list(TRANSFORM lines REPLACE " .*" "")
+  set(${result} "${lines}" PARENT_SCOPE)
+endfunction()
+
+# Complains of the names, if there are any.
+function(expect_none what)
+  if(ARGN)
+    list(JOIN ARGN "\n  " names)
+    message(FATAL_ERROR "${what} (c++filt makes them readable):\n  ${names}")
+  endif()
+endfunction()
+
+symbols(shown "A-Za-z" -D --defined-only ${library})
+set(foreign ${shown})
+list(FILTER foreign EXCLUDE REGEX "^_ZNK?6tandem|^_ZT[ISV]N6tandem")
+expect_none("The shared library shows what is not its own" ${foreign})
+
+file(GLOB_RECURSE objects ${tandem_build}/examples/*.o)
+if(NOT objects)
+  message("Skipped: the examples are not built, so nothing says which symbols programs need.")
+  return()
+endif()
+symbols(needed "U" ${objects})
+symbols(defined "A-TV-Za-tv-z" --defined-only ${objects})
+list(REMOVE_DUPLICATES needed)
+list(FILTER needed INCLUDE REGEX "^_Z(N|NK|T[A-Z]N)6tandem")
+list(REMOVE_ITEM needed ${defined})
+list(LENGTH needed number)
+if(number LESS 50)
+  message(FATAL_ERROR "The examples need only ${number} symbols: are these their objects?")
+endif()
+list(REMOVE_ITEM needed ${shown})
+expect_none("Programs need what the shared library does not show" ${needed})
