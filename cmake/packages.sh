@@ -7,7 +7,7 @@
 # shellcheck disable=SC2034  # for those who source this
 build_packages=(build-essential cmake ninja-build libboost-dev libcereal-dev libssl-dev)
 # shellcheck disable=SC2034
-test_packages=(libgtest-dev libgmock-dev python3 spin doxygen)
+test_packages=(libgtest-dev libgmock-dev pkgconf python3 spin doxygen)
 
 # Installs those of the named packages that are missing. Progress goes to stderr.
 install_packages() {
