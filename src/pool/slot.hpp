@@ -42,7 +42,8 @@ class Activity {
   std::uint64_t word_ = 0;
 };
 
-// Zero-filled shared memory is a Slot.
+// Zero-filled shared memory is a Slot, but for the magic, which the pool stores before it starts the
+// worker; for those who look from outside.
 //
 // 1. The worker alone stores here, but for one step of the pool's: from a running, initializing or
 //    finishing activity to killing, by compare-and-swap. The worker leaves those states by
@@ -53,6 +54,8 @@ class Activity {
 // Who reads the rest has seen the worker's death, which orders every store before it, or wants no
 // more than a recent figure.
 struct alignas(64) Slot {
+  static constexpr std::uint64_t kMagic = 0x31576d65646e6174;  // "tandemW1"
+
   std::atomic<Activity> activity;
   std::atomic<std::uint64_t> since_ns;  // CLOCK_MONOTONIC; 0 in a chunk that is not timed
   std::atomic<std::uint64_t> tasks_done;
@@ -60,6 +63,7 @@ struct alignas(64) Slot {
   // CLOCK_MONOTONIC; 0: not, or not yet.
   std::atomic<std::uint64_t> initializer_ns;  // when that began
   std::atomic<std::uint64_t> ready_ns;
+  std::atomic<std::uint64_t> magic;
 };
 static_assert(sizeof(Slot) == 64);
 static_assert(std::atomic<Activity>::is_always_lock_free);

@@ -43,7 +43,7 @@ bool describe_worker(std::string_view label, std::span<const std::byte> head,
   const Image<Slot> slot(head);
   const detail::Activity activity = slot->activity.load(kRelaxed);
   const char* const text = text_for(activity.state());
-  if (!slot.whole() || text == nullptr) {
+  if (!slot.whole() || slot->magic.load(kRelaxed) != Slot::kMagic || text == nullptr) {
     description.problem = "it is not a worker's";
     return true;
   }
