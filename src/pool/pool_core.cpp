@@ -197,13 +197,12 @@ void Dispatcher::dispose(bool terminated) noexcept {
     background_wake_.notify_one();
     background = std::move(background_);
     lock.unlock();
-    output_.reset();
-    if (!background.joinable()) return;
     if (in_callback) {
-      background.detach();
-    } else {
+      background.detach();  // this thread
+    } else if (background.joinable()) {
       background.join();
     }
+    output_.reset();
   } catch (const std::exception& error) {
     log(LogLevel::error, "Pool: ", error.what());
   }

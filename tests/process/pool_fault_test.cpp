@@ -290,7 +290,9 @@ TEST_P(PoolFaultTest, ADeathWhileAResultIsSentIsThatTasksAlone) {
     const int pid = pool.stats().workers.front().pid;
     encoded.wait();
     await_sleep(pid);
+    const detail::Fd process = os::open_pidfd(pid);
     die.set();
+    static_cast<void>(os::wait_readable(process.get(), detail::Deadline::never()));
     go_on.set_value();
     try {
       static_cast<void>(sent.get());
