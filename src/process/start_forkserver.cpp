@@ -23,6 +23,7 @@
 #include "process/payload.hpp"
 #include "process/start.hpp"
 #include "tandem/detail/log.hpp"
+#include "tandem/process.hpp"
 
 namespace tandem::detail {
 namespace fork_server {
