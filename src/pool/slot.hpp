@@ -30,11 +30,6 @@ class Activity {
     return static_cast<WorkerState>(word_ & ((1u << kStateBits) - 1));
   }
   [[nodiscard]] constexpr std::uint64_t task() const noexcept { return word_ >> kStateBits; }
-  /// Whether the user's code may be at work, which can be ended for it.
-  [[nodiscard]] constexpr bool can_be_killed() const noexcept {
-    return state() == WorkerState::running || state() == WorkerState::initializing ||
-           state() == WorkerState::finishing;
-  }
   friend constexpr bool operator==(Activity, Activity) noexcept = default;
 
  private:

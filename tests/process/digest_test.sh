@@ -4,6 +4,7 @@
 #   digest_test.sh /path/to/digest
 set -euo pipefail
 digest=$(realpath -- "$1")
+. "$(dirname "$0")/checks.sh"
 work=$(mktemp -d)
 pid=
 finish() {
@@ -14,24 +15,10 @@ finish() {
 trap finish EXIT
 cd "$work"
 
-checks=0
-check() {  # check "what" command...: it must succeed
-  local what=$1
-  shift
-  if ! "$@"; then
-    echo "FAILED: $what" >&2
-    for file in out err; do
-      if [[ -s $file ]]; then sed "s/^/  $file: /" "$file" | head -n 20 >&2; fi
-    done
-    exit 1
-  fi
-  checks=$((checks + 1))
-}
 run() {  # run digest with arguments: its exit code in $code, its output in out and err
   code=0
   "$digest" "$@" >out 2>err </dev/null || code=$?
 }
-code_is() { [[ $code == "$1" ]]; }
 complains_of() { grep -qF -- "$1" err; }
 
 # A tree with everything that a name and a file may be.

@@ -5,6 +5,7 @@
 set -euo pipefail
 tandem=$(realpath -- "$1")
 version=$2
+. "$(dirname "$0")/checks.sh"
 work=$(mktemp -d)
 pid=
 finish() {
@@ -14,24 +15,10 @@ finish() {
 trap finish EXIT
 cd "$work"
 
-checks=0
-check() {  # check "what" command...: it must succeed
-  local what=$1
-  shift
-  if ! "$@"; then
-    echo "FAILED: $what" >&2
-    for file in out err; do
-      if [[ -s $file ]]; then sed "s/^/  $file: /" "$file" | head -n 20 >&2; fi
-    done
-    exit 1
-  fi
-  checks=$((checks + 1))
-}
 run() {  # run tandem with arguments: its exit code in $code, its output in out and err
   code=0
   "$tandem" "$@" >out 2>err </dev/null || code=$?
 }
-code_is() { [[ $code == "$1" ]]; }
 wait_until() {  # wait_until "what" command...: looks again until it succeeds, for a minute
   local what=$1 tries
   shift
