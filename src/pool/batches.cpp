@@ -11,7 +11,7 @@ namespace tandem::detail {
 namespace {
 
 // Work in one chunk, so that its trip costs little beside it.
-constexpr double kChunk_ns = 50'000;
+constexpr double kChunk_ns = 200'000;
 constexpr std::size_t kLargestChunk = 4096;
 
 // Encoded and not sent: enough for the next round of dispatching.

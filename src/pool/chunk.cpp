@@ -5,6 +5,7 @@
 #include "pool/progress.hpp"
 #include "tandem/detail/pool_chunk.hpp"
 #include "tandem/detail/pool_core.hpp"
+#include "tandem/error.hpp"
 
 namespace tandem::detail {
 
@@ -52,6 +53,38 @@ void Chunk::finish_element(std::size_t start) noexcept {
   const std::uint64_t size = bytes.size() - start - sizeof(std::uint64_t);
   std::memcpy(bytes.data() + start, &size, sizeof(size));
   ++count_;
+}
+
+bool Chunk::divisible() const noexcept { return batch_->options_.chunksize == 0; }
+
+std::unique_ptr<Chunk> Chunk::split(std::uint32_t first) {
+  // The elements' descriptors are numbered from the first of the chunk on.
+  const std::vector<Fd>& descriptors = spare_.empty() ? message_.descriptors : spare_;
+  std::unique_ptr<Chunk> rest;
+  try {
+    rest = std::make_unique<Chunk>(batch_->call(), first_index_ + first);
+    for (std::size_t i = rest->message_.descriptors.size(); i < descriptors.size(); ++i) {
+      rest->message_.descriptors.push_back(descriptors[i].duplicate());
+    }
+  } catch (const SystemError&) {
+    return nullptr;
+  }
+  const std::span<const std::byte> bytes = message_.bytes.bytes();
+  std::size_t end = rest->message_.bytes.size();  // of the header and the callable
+  for (std::uint32_t i = 0; i < first; ++i) {
+    std::uint64_t size = 0;
+    std::memcpy(&size, bytes.data() + end, sizeof(size));
+    end += sizeof(size) + size;
+  }
+  rest->message_.bytes.append(bytes.data() + end, bytes.size() - end);
+  rest->first_task_ = first_task_ + first;
+  rest->count_ = count_ - first;
+  rest->gives_away_ = gives_away_;
+  rest->batch_ = batch_;
+  rest->cancelled_ = cancelled_;
+  message_.bytes.truncate(end);
+  count_ = first;
+  return rest;
 }
 
 void PoolMessage::save(Encoder& to) const { to.write(bytes.data(), bytes.size()); }

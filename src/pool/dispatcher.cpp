@@ -14,17 +14,18 @@ namespace tandem::detail {
 namespace {
 
 // In flight per worker. What is sent ahead must find room in the pipe without waiting for a worker
-// that is busy, and must not wait long behind a task while another worker has nothing to do.
+// that is busy. Beside tasks longer than kLongTask_ns a trip to the worker is nothing.
 constexpr std::size_t kAheadBytes = std::size_t{24} << 10;
 constexpr std::size_t kAheadChunks = 64;
-constexpr long long kAhead_ns = 2'000'000;
-constexpr double kLongTask_ns = 1e6;
+constexpr long long kAhead_ns = 8'000'000;
+constexpr double kLongTask_ns = 20e6;
 // What has never been measured may take long.
 constexpr long long kUnknown_ns = 1'000'000;
 
 // Results are left to gather while every worker has that much to do, for half of it at most: to be
 // woken for each would cost more than a short task does, and take the CPU from a worker.
 constexpr long long kGatherFrom_ns = 100'000;
+constexpr long long kLongestGather_ns = 4'000'000;
 
 // Messages taken from one worker before the next one's turn.
 constexpr std::size_t kDrainAtOnce = 64;
@@ -95,6 +96,7 @@ bool Dispatcher::pass(Lock& lock) {
     if (seat.unusable() && !seat.stopped) moved = true;
   }
   if (enforce_limits()) moved = true;
+  if (recall_held_up(lock)) moved = true;
   return moved;
 }
 
@@ -108,6 +110,7 @@ void Dispatcher::dispatch(Lock& lock) {
       batch.ready_bytes_ += chunk->size_bytes();
       batch.ready_.push_back(std::move(chunk));
     }
+    divide_first(batch);
     Seat* const seat = choose(*batch.ready_.front(), batch);
     if (seat == nullptr) return;
     std::unique_ptr<Chunk> chunk = std::move(batch.ready_.front());
@@ -142,7 +145,8 @@ Seat* Dispatcher::choose(const Chunk& chunk, const PoolBatch& batch) {
     Seat& seat = seats_[i];
     if (!takes_work(seat)) continue;
     if (seat.in_flight.empty()) return &seat;
-    if (task_ns < 0 || task_ns > kLongTask_ns) continue;
+    if (task_ns < 0 || task_ns > kLongTask_ns || chunk.gives_away_) continue;
+    if (seat.alone_task == seat.in_flight.front()->next_task()) continue;
     if (seat.in_flight_bytes + chunk.size_bytes() > kAheadBytes) continue;
     const bool one_ahead =
         seat.in_flight.size() == 1 && static_cast<double>(seat.estimate_ns) < kLongTask_ns;
@@ -162,10 +166,7 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
   const std::size_t tasks = std::min<std::size_t>(c.count_ - c.done_, quota(seat));
   c.begin_ = c.done_;
   c.end_ = c.begin_ + static_cast<std::uint32_t>(tasks);
-  c.estimate_ns_ =
-      c.batch_->run_time_->task_ns < 0
-          ? kUnknown_ns
-          : static_cast<long long>(c.batch_->run_time_->task_ns * static_cast<double>(tasks));
+  c.estimate_ns_ = estimate_ns(c, tasks);
   seat.tasks_sent += tasks;
   seat.in_flight_bytes += c.size_bytes();
   seat.estimate_ns += c.estimate_ns_;
@@ -279,22 +280,36 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
   }
   lock.lock();
   fruitless_ = 0;
-  if (header.run_ns != 0) learn(*batch->run_time_, chunk, *batch, header.run_ns);
+  if (header.run_ns != 0) learn(chunk, *batch, header.run_ns);
   settle(seat, std::move(error), times);
   lock.unlock();
 }
 
 /// Remembers how long the elements [begin, end) of a chunk took together.
-void Dispatcher::learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns) {
+void Dispatcher::learn(const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns) {
+  RunTime& known = *batch.run_time_;
   const double task_ns = static_cast<double>(run_ns) / (chunk.end_ - chunk.begin_);
-  if (known.task_ns < 0) {
-    known.task_ns = task_ns;
-  } else if (task_ns > kSlower * known.task_ns) {
-    known.task_ns = task_ns;
-    batch.last_size_ = 1;
-  } else {
+  const bool first = known.task_ns < 0;
+  if (!first && task_ns <= kSlower * known.task_ns) {
     known.task_ns += kWeight * (task_ns - known.task_ns);
+    return;
   }
+  known.task_ns = task_ns;
+  if (!first) batch.last_size_ = 1;
+  for (Seat& seat : seats_) {
+    for (const std::unique_ptr<Chunk>& sent : seat.in_flight) {
+      if (sent->batch_->run_time_ != &known) continue;
+      seat.estimate_ns -= sent->estimate_ns_;
+      sent->estimate_ns_ = estimate_ns(*sent, sent->end_ - sent->begin_);
+      seat.estimate_ns += sent->estimate_ns_;
+    }
+  }
+}
+
+/// How long so many tasks of this chunk will take.
+long long Dispatcher::estimate_ns(const Chunk& chunk, std::size_t tasks) noexcept {
+  const double task_ns = chunk.batch_->run_time_->task_ns;
+  return task_ns < 0 ? kUnknown_ns : static_cast<long long>(task_ns * static_cast<double>(tasks));
 }
 
 /// The next task in flight at this seat has its outcome: the error, or what the batch has received.
@@ -302,7 +317,7 @@ void Dispatcher::settle(Seat& seat, std::exception_ptr error, TaskTimes times, b
   Chunk& chunk = *seat.in_flight.front();
   const std::size_t index = chunk.first_index_ + chunk.done_;
   const std::shared_ptr<PoolBatch> batch = chunk.batch_;
-  watcher_.task_ended(seat, *batch, index, times, error, died);
+  watcher_.attempt_ended(seat, *batch, index, times, error, died);
   ++chunk.done_;
   chunk.attempts_ = 0;
   --sent_;
@@ -324,7 +339,8 @@ duration Dispatcher::time_to_gather() const noexcept {
     if (!seat.ready || seat.unusable() || seat.in_flight.empty()) return duration::zero();
     least_ns = std::min(least_ns, seat.estimate_ns - seat.in_flight.front()->estimate_ns_);
   }
-  return duration(least_ns < kGatherFrom_ns ? 0 : least_ns / 2);
+  if (least_ns < kGatherFrom_ns) return duration::zero();
+  return duration(std::min(least_ns / 2, kLongestGather_ns));
 }
 
 void Dispatcher::sleep(Lock& lock, Deadline deadline) {

@@ -115,7 +115,8 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   void handle(Lock& lock, Seat& seat, PoolMessage message);
   void handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from);
   void settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died = false);
-  static void learn(RunTime& known, const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);
+  void learn(const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);
+  [[nodiscard]] static long long estimate_ns(const Chunk& chunk, std::size_t tasks) noexcept;
   void put_back(std::unique_ptr<Chunk> chunk);
   [[nodiscard]] duration time_to_gather() const noexcept;
   void sleep(Lock& lock, Deadline deadline);
@@ -133,13 +134,20 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] std::exception_ptr initializer_death(const Seat& seat, const std::string& end,
                                                      int exit_code) const;
 
+  // recall.cpp: what waits behind a task while a worker has nothing to do.
+  [[nodiscard]] bool recall_held_up(Lock& lock);
+  [[nodiscard]] static bool holds_up(const Seat& seat) noexcept;
+  [[nodiscard]] bool recall(Lock& lock, Seat& seat);
+  void divide_first(PoolBatch& batch);
+
   // lifecycle.cpp: workers come and go.
   [[nodiscard]] bool tend(Lock& lock);
   void seat_as_many_as_wanted();
   [[nodiscard]] std::exception_ptr start_worker(Lock& lock, Seat& seat, std::size_t number);
   void bury(Lock& lock, Seat& seat);
   void stop_worker(Lock& lock, Seat& seat);
-  void take_back(Seat& seat);
+  void tell(Lock& lock, Seat& seat, PoolMessage message);
+  void take_back(Seat& seat, std::size_t kept = 0);
   [[nodiscard]] Deadline next_look() const noexcept;
   void end_all(Lock& lock, const std::exception_ptr& error);
   void fail_pool(std::exception_ptr error);

@@ -127,9 +127,14 @@ std::exception_ptr Dispatcher::start_worker(Lock& lock, Seat& seat, std::size_t 
 
 void Dispatcher::stop_worker(Lock& lock, Seat& seat) {
   seat.stopped = true;
+  tell(lock, seat, PoolMessage());
+}
+
+/// Sends what is not a chunk.
+void Dispatcher::tell(Lock& lock, Seat& seat, PoolMessage message) {
   lock.unlock();
   try {
-    seat.worker->pipe.send(PoolMessage());
+    seat.worker->pipe.send(std::move(message));
   } catch (const EndOfFile&) {
     seat.cut_off = true;
   }
@@ -163,11 +168,14 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
     }
     if (!seat.in_flight.empty() && activity.task() == seat.in_flight.front()->next_task()) {
       Chunk& chunk = *seat.in_flight.front();
+      std::exception_ptr error = outcome_of_death(seat, end, exit_code);
       if (seat.verdict == Verdict::none && !chunk.gives_away_ && !chunk.cancelled_ &&
           chunk.attempts_ < chunk.batch_->options_.retries) {
         ++chunk.attempts_;
+        watcher_.attempt_ended(seat, *chunk.batch_, chunk.first_index_ + chunk.done_, {}, error,
+                               true);
       } else {
-        settle(seat, outcome_of_death(seat, end, exit_code), {}, true);
+        settle(seat, std::move(error), {}, true);
       }
     }
     if (in_task || slot.tasks_done.load(std::memory_order_relaxed) != 0) {
@@ -207,16 +215,19 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
   notify(nullptr);
 }
 
-/// What the worker will not begin goes back to the front, in its old order.
-void Dispatcher::take_back(Seat& seat) {
-  while (!seat.in_flight.empty()) {
+/// What the worker will not begin goes back to the front, in its old order: all chunks but the first
+/// `kept`.
+void Dispatcher::take_back(Seat& seat, std::size_t kept) {
+  while (seat.in_flight.size() > kept) {
     std::unique_ptr<Chunk> chunk = std::move(seat.in_flight.back());
     seat.in_flight.pop_back();
-    sent_ -= chunk->end_ - chunk->done_;
+    const std::uint32_t tasks = chunk->end_ - chunk->done_;
+    sent_ -= tasks;
+    seat.tasks_sent -= tasks;
+    seat.in_flight_bytes -= chunk->size_bytes();
+    seat.estimate_ns -= chunk->estimate_ns_;
     put_back(std::move(chunk));
   }
-  seat.in_flight_bytes = 0;
-  seat.estimate_ns = 0;
 }
 
 /// From the next round on, every call throws this.

@@ -78,7 +78,7 @@ std::optional<duration> Dispatcher::time_limit(const Seat& seat) const {
 bool Dispatcher::is_at(const Seat& seat, Activity activity) noexcept {
   if (!seat.ready) return activity.state() == WorkerState::initializing;
   if (seat.in_flight.empty()) return activity.state() == WorkerState::finishing;
-  return activity == Activity(WorkerState::running, seat.in_flight.front()->next_task());
+  return activity.is_running() && activity.task() == seat.in_flight.front()->next_task();
 }
 
 /// Kills the worker for what it is doing. \returns false when that has ended meanwhile

@@ -1,7 +1,8 @@
 // What a pool and a worker send each other over their Pipe: bytes encoded beforehand, with descriptors.
 //
 //     to the worker:   initializer call (may be empty), finalizer call (may be empty), then chunks;
-//                      a message without bytes says that no more will come
+//                      a message without bytes says that no more will come; after a recall one byte
+//                      says that what follows counts again
 //     from the worker: ResultHeader, TaskTimes where it is timed, then the encoded result or exception
 #pragma once
 
@@ -81,6 +82,17 @@ class IncomingValue<PoolMessage> {
   PoolMessage value_;
   Incoming message_;
 };
+
+/// Of what a worker runs alone, it is told by this where the messages end that were taken back.
+[[nodiscard]] inline PoolMessage end_of_recall() {
+  PoolMessage message;
+  static_cast<void>(message.bytes.assign(1));
+  *message.bytes.data() = std::byte{1};
+  return message;
+}
+[[nodiscard]] inline bool ends_recall(const PoolMessage& message) noexcept {
+  return message.bytes.size() == 1;
+}
 
 using PoolEnd = Connection<PoolMessage, PoolMessage>;
 

@@ -12,6 +12,7 @@
 #include "pool/message.hpp"
 #include "pool/output.hpp"
 #include "pool/slot.hpp"
+#include "tandem/detail/deadline.hpp"
 #include "tandem/detail/pool_chunk.hpp"
 #include "tandem/detail/pool_core.hpp"
 #include "tandem/memory.hpp"
@@ -60,6 +61,12 @@ struct Seat {
   bool stopped = false;  // was told to end, or has said that it does
   Verdict verdict = Verdict::none;
   std::optional<std::size_t> lane;  // where its watcher shows it
+
+  // Others had nothing to do while this worker was at a task with more behind it: at which, and
+  // until when they bear it. After that it is left with the task alone, and gets no other with it.
+  std::uint64_t holding_task = 0;
+  Deadline holding_until = Deadline::never();
+  std::uint64_t alone_task = 0;
 
   [[nodiscard]] bool unusable() const noexcept { return cut_off || hung_up || died; }
 

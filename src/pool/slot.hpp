@@ -10,13 +10,14 @@ namespace tandem::detail {
 inline constexpr char kSlotLabel[] = "pool-worker";
 
 enum class WorkerState : std::uint64_t {
-  starting,      // library code, the pipe's first messages
-  initializing,  // the user's initializer
-  idle,          // waits for a chunk
-  running,       // decoding, running, encoding a task
-  sending,       // a task's outcome: lost unless it arrived whole
-  killing,       // the pool has decided to kill it for what it was doing
-  finishing,     // the user's finalizer
+  starting,       // library code, the pipe's first messages
+  initializing,   // the user's initializer
+  idle,           // waits for a chunk
+  running,        // decoding, running, encoding a task
+  running_alone,  // the same, and the pool has taken back what else the worker was sent
+  sending,        // a task's outcome: lost unless it arrived whole
+  killing,        // the pool has decided to kill it for what it was doing
+  finishing,      // the user's finalizer
 };
 
 /// What a worker is doing, in one word: a state, and the task if the state is of one.
@@ -30,6 +31,9 @@ class Activity {
     return static_cast<WorkerState>(word_ & ((1u << kStateBits) - 1));
   }
   [[nodiscard]] constexpr std::uint64_t task() const noexcept { return word_ >> kStateBits; }
+  [[nodiscard]] constexpr bool is_running() const noexcept {
+    return state() == WorkerState::running || state() == WorkerState::running_alone;
+  }
   friend constexpr bool operator==(Activity, Activity) noexcept = default;
 
  private:
@@ -40,10 +44,11 @@ class Activity {
 // Zero-filled shared memory is a Slot, but for the magic, which the pool stores before it starts the
 // worker; for those who look from outside.
 //
-// 1. The worker alone stores here, but for one step of the pool's: from a running, initializing or
-//    finishing activity to killing, by compare-and-swap. The worker leaves those states by
-//    compare-and-swap too: who is first decides whether what it did has ended or is given up, and
-//    a worker that comes second does nothing more.
+// 1. The worker alone stores here, but for two steps of the pool's, both by compare-and-swap: from
+//    a running, initializing or finishing activity to killing, and from running to running alone.
+//    The worker leaves those states by compare-and-swap too. So who is first decides whether what
+//    it did has ended or is given up, and a worker that comes second does nothing more; and whether
+//    it goes on to its next task or drops what it was sent.
 // 2. `since_ns` is stored before the activity that it belongs to.
 // 3. An outcome is in the pipe before the activity leaves sending.
 // Who reads the rest has seen the worker's death, which orders every store before it, or wants no

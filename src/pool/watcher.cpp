@@ -44,7 +44,7 @@ void add(WorkerInsights& to, const WorkerLife& life, const Slot& slot, std::uint
 /// Time in tasks until now: the one that is being run is in the sum only later.
 std::uint64_t busy_until(std::uint64_t now_ns, const Slot& slot) noexcept {
   std::uint64_t busy_ns = slot.busy_ns.load(std::memory_order_relaxed);
-  if (slot.activity.load(std::memory_order_acquire).state() == WorkerState::running) {
+  if (slot.activity.load(std::memory_order_acquire).is_running()) {
     const std::uint64_t began_ns = slot.since_ns.load(std::memory_order_relaxed);
     if (began_ns != 0) busy_ns += less(now_ns, began_ns);
   }
@@ -101,8 +101,8 @@ void Watcher::ready(const Seat& seat) {
   if (trace_ != nullptr) trace_->ready(life_of(seat));
 }
 
-void Watcher::task_ended(const Seat& seat, PoolBatch& batch, std::size_t index, TaskTimes times,
-                         const std::exception_ptr& error, bool died) {
+void Watcher::attempt_ended(const Seat& seat, PoolBatch& batch, std::size_t index, TaskTimes times,
+                            const std::exception_ptr& error, bool died) {
   if (!timed()) return;
   if (died) {
     times.began_ns = seat.worker->slot().since_ns.load(std::memory_order_relaxed);

@@ -39,8 +39,8 @@ class Watcher {
   void started(Seat& seat);
   void ready(const Seat& seat);
   /// \param times 0 where the task was not timed, and where the worker `died` in it
-  void task_ended(const Seat& seat, PoolBatch& batch, std::size_t index, TaskTimes times,
-                  const std::exception_ptr& error, bool died);
+  void attempt_ended(const Seat& seat, PoolBatch& batch, std::size_t index, TaskTimes times,
+                     const std::exception_ptr& error, bool died);
   /// Its process has ended, but is still there to be asked.
   void gone(const Seat& seat, Departure departure, std::string_view how);
 

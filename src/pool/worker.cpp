@@ -60,9 +60,15 @@ class Doing {
   }
   void note_ready() noexcept { slot_.ready_ns.store(now_ns(), std::memory_order_release); }
   /// From what can be killed to what comes next. Does not return where the pool was first: it has
-  /// given up what was being done, and kills.
-  void leave(Activity from, Activity to) noexcept {
-    if (slot_.activity.compare_exchange_strong(from, to, std::memory_order_acq_rel)) return;
+  /// given up what was being done, and kills. \returns whether the pool has taken back what else
+  /// this process was sent
+  bool leave(Activity from, Activity to) noexcept {
+    Activity seen = from;
+    if (slot_.activity.compare_exchange_strong(seen, to, std::memory_order_acq_rel)) return false;
+    if (seen == Activity(WorkerState::running_alone, from.task()) &&
+        slot_.activity.compare_exchange_strong(seen, to, std::memory_order_acq_rel)) {
+      return true;
+    }
     for (;;) os::wait_for_signal();
   }
   void rest() noexcept {
@@ -88,8 +94,12 @@ class Run final : public ChunkRun {
   Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::string& where,
       PoolMessage message);
 
-  /// \returns whether the process may have further tasks
-  [[nodiscard]] bool run();
+  void run();
+  /// Whether the process has more memory than it may, and is to have no further tasks.
+  [[nodiscard]] bool too_large() const noexcept { return too_large_; }
+  /// Whether the pool has taken back everything that came after the last task that ran.
+  [[nodiscard]] bool recalled() const noexcept { return recalled_; }
+
   [[nodiscard]] bool next() override;
   [[nodiscard]] Decoder callable() override;
   void succeed() override;
@@ -112,6 +122,7 @@ class Run final : public ChunkRun {
   std::uint32_t position_ = 0;  // of the next element
   Activity activity_;           // what the slot says
   bool too_large_ = false;
+  bool recalled_ = false;
   std::uint64_t started_ns_;
   TaskTimes times_;
 };
@@ -134,17 +145,16 @@ Run::Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::s
   rest_ = from.take(from.left());
 }
 
-bool Run::run() {
+void Run::run() {
   ChunkThunk* thunk = nullptr;
   try {
     thunk = resolve(header_.thunk);
   } catch (const Error&) {
     // A module that is not loaded here: each task fails for itself.
     while (next()) fail(std::current_exception());
-    return !too_large_;
+    return;
   }
   thunk(*this);
-  return !too_large_;
 }
 
 bool Run::next() {
@@ -186,6 +196,14 @@ void Run::fail(std::exception_ptr error) {
 }
 
 void Run::send(ResultKind kind) {
+  if (activity_.state() == WorkerState::running) {  // else it is the second try to send something
+    const Activity sending(WorkerState::sending, activity_.task());
+    if (doing_.leave(std::exchange(activity_, sending), sending)) {
+      recalled_ = true;
+      header_.end = position_;
+    }
+    doing_.count_task();
+  }
   ResultHeader header;
   header.task = header_.first_task + position_ - 1;
   header.kind = kind;
@@ -200,11 +218,6 @@ void Run::send(ResultKind kind) {
     std::memcpy(out_.bytes.data() + sizeof(header), &times_, sizeof(times_));
   }
   std::memcpy(out_.bytes.data(), &header, sizeof(header));
-  if (activity_.state() == WorkerState::running) {  // else it is the second try to send something
-    const Activity sending(WorkerState::sending, activity_.task());
-    doing_.leave(std::exchange(activity_, sending), sending);
-    doing_.count_task();
-  }
   pool_.send(std::move(out_));
   static_cast<void>(result_->shipped());
   doing_.rest();
@@ -264,13 +277,21 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOption
   send_plain(pool, ResultKind::ready, nullptr, {});
 
   const std::string task_where = where("Pool task");
+  bool recalled = false;
   for (;;) {
     PoolMessage message = pool.recv();
     if (message.bytes.size() == 0) break;
-    if (!Run(pool, doing, options.max_memory_bytes, task_where, std::move(message)).run()) {
+    if (recalled) {
+      recalled = !ends_recall(message);
+      continue;
+    }
+    Run run(pool, doing, options.max_memory_bytes, task_where, std::move(message));
+    run.run();
+    if (run.too_large()) {
       send_plain(pool, ResultKind::retiring, nullptr, {});
       break;
     }
+    recalled = run.recalled();
   }
   return finalizer;
 }

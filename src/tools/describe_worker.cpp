@@ -22,6 +22,7 @@ const char* text_for(WorkerState state) {
     case WorkerState::idle:
       return "idle";
     case WorkerState::running:
+    case WorkerState::running_alone:
       return "running";
     case WorkerState::sending:
       return "sending";

@@ -4,13 +4,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "os/resources.hpp"
 #include "support/bare_client.hpp"
 #include "support/leak_check.hpp"
 #include "support/proc.hpp"
@@ -24,23 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 
 const char kKey[] = "a key";
-
-int many(int quick, int full) {
-  const char* const text = std::getenv("TANDEM_FULL");
-  return text != nullptr && *text == '1' ? full : quick;
-}
-
-std::size_t resident_kib() {
-  std::ifstream status("/proc/self/status");
-  for (std::string word; status >> word;) {
-    if (word == "VmRSS:") {
-      std::size_t kib = 0;
-      status >> kib;
-      return kib;
-    }
-  }
-  return 0;
-}
 
 class ListenerHostileTest : public testing::TestWithParam<const char*> {
  protected:
@@ -72,9 +54,9 @@ TEST_P(ListenerHostileTest, ConnectionsOfGarbage) {
   std::mt19937_64 random(seed());
   expect_service();
   const std::size_t descriptors = open_descriptors().size();
-  const std::size_t memory = resident_kib();
+  const std::size_t memory = os::resident_bytes();
   const auto greeting = transport::client_greeting();
-  const int count = many(500, 10'000);
+  const int count = test::full_form() ? 10'000 : 500;
   for (int i = 0; i < count; ++i) {
     try {
       BareClient client(listener_.address());
@@ -91,7 +73,7 @@ TEST_P(ListenerHostileTest, ConnectionsOfGarbage) {
   }
   expect_recovery(descriptors);
   if (!kAsan && !kTsan) {
-    EXPECT_LT(resident_kib(), memory + 8 * 1024);
+    EXPECT_LT(os::resident_bytes(), memory + (std::size_t{8} << 20));
   }
 }
 
@@ -99,7 +81,7 @@ TEST_P(ListenerHostileTest, ConnectionsOfGarbage) {
 TEST_P(ListenerHostileTest, HalfOpenHandshakes) {
   expect_service();
   const std::size_t descriptors = open_descriptors().size();
-  const int count = many(300, 1000);
+  const int count = test::full_form() ? 1000 : 300;
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
   const rlimit before = limit;

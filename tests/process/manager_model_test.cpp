@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,10 +23,7 @@
 namespace tandem {
 namespace {
 
-int model_steps() {
-  const char* const full = std::getenv("TANDEM_FULL");
-  return full != nullptr && *full == '1' ? 1'000'000 : 50'000 / test::kSlowdown;
-}
+int model_steps() { return test::full_form() ? 1'000'000 : 50'000 / test::kSlowdown; }
 
 template <class F>
 bool throws_out_of_range(F f) {

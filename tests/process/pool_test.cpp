@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "os/resources.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/event.hpp"
@@ -34,6 +35,7 @@ TANDEM_OVER_START_METHODS(PoolTest);
 
 int square(int x) { return x * x; }
 int add(int a, int b) { return a + b; }
+int negative(int x) { return -x; }
 void nothing(int) {}
 
 int fail_on_odd(int x) {
@@ -346,6 +348,20 @@ TEST_P(PoolTest, AnEndlessInputIsReadNoFurtherThanTheWindow) {
   }
   // The streams are gone; what they had in flight harms nobody.
   EXPECT_EQ(pool.map(square, numbers(10)), squares(10));
+}
+
+TEST_P(PoolTest, AnEndlessInputNeedsNoMoreMemory) {
+  const int tasks = test::full_form() ? 1'000'000 : 50'000;
+  Pool pool(2);
+  auto stream = pool.with({.window = 8}).imap(negative, Counter(kEndless));
+  std::size_t before = 0;
+  for (int i = 0; i < tasks; ++i) {
+    ASSERT_EQ(stream.next(), negative(i));
+    if (i == tasks / 10) before = os::resident_bytes();
+  }
+  // What is left is kept by malloc, and by the sanitizers' own.
+  constexpr std::size_t kSlack = std::size_t{test::kAsan || test::kTsan ? 256 : 1} << 20;
+  EXPECT_LE(os::resident_bytes(), before + kSlack);
 }
 
 TEST_P(PoolTest, NextForReturnsWhenTheTimeIsUp) {

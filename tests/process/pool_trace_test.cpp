@@ -165,6 +165,23 @@ TEST_P(PoolTraceTest, FailuresSayWhatTheErrorSays) {
   EXPECT_EQ(text().find("</script>"), std::string::npos);
 }
 
+TEST_P(PoolTraceTest, EveryAttemptIsShown) {
+  {
+    Pool pool(2);
+    pool.trace_to(path());
+    EXPECT_THROW(pool.with({.retries = 2}).map(die_at_seven, numbers(10)), WorkerDied);
+  }
+  std::map<double, int> attempts;
+  for (const Json& task : tasks()) {
+    const double index = task["args"]["task"].number;
+    ++attempts[index];
+    EXPECT_EQ(task["args"]["outcome"].text, index == 7 ? "died" : "ok");
+  }
+  ASSERT_EQ(attempts.size(), 10u);
+  for (const auto& [index, times] : attempts) EXPECT_EQ(times, index == 7 ? 3 : 1) << index;
+  expect_no_overlap(events("X"));
+}
+
 TEST_P(PoolTraceTest, DeathsAndReplacementsAreShown) {
   {
     Pool pool({.processes = 2, .max_tasks_per_child = 3});

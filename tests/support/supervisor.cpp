@@ -142,6 +142,11 @@ bool nothing_survives(int child_signals) {
 
 }  // namespace
 
+bool full_form() {
+  const char* text = std::getenv("TANDEM_FULL");
+  return text != nullptr && std::string_view(text) == "1";
+}
+
 std::chrono::seconds test_limit() {
   const char* text = std::getenv("TANDEM_TEST_TIMEOUT");
   return std::chrono::seconds(text != nullptr ? std::atoi(text) : 60 * kSlowdown);

@@ -25,6 +25,9 @@ inline constexpr bool kTsan = false;
 /// How much longer things take under a sanitizer.
 inline constexpr int kSlowdown = kAsan || kTsan ? 5 : 1;
 
+/// Whether tests that have a quick form are to run in the full one: TANDEM_FULL=1.
+bool full_form();
+
 /// Limit of one test: TANDEM_TEST_TIMEOUT seconds, else 60 x kSlowdown. 0: no supervisor, for
 /// debuggers.
 std::chrono::seconds test_limit();

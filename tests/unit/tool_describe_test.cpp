@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pool/slot.hpp"
 #include "support/random.hpp"
 #include "tandem/tandem.hpp"
 #include "tools/describe.hpp"
@@ -78,7 +79,9 @@ struct OneOfEach {
   Array<int> array{10};
   SharedHeap heap{4096};
   SharedMemory memory{100, "label"};
-  SharedMemory worker{64, "pool-worker"};
+  SharedMemory worker{sizeof(detail::Slot), detail::kSlotLabel};
+
+  OneOfEach() { reinterpret_cast<detail::Slot*>(worker.data())->magic = detail::Slot::kMagic; }
 };
 
 constexpr std::size_t kObjects = 19;  // an Array and a SharedHeap have a Lock too

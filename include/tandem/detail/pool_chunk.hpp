@@ -104,6 +104,12 @@ class TANDEM_EXPORT Chunk {
   /// The id of the next task to get an outcome.
   [[nodiscard]] std::uint64_t next_task() const noexcept { return first_task_ + done_; }
 
+  /// One whose size the user has chosen stays whole.
+  [[nodiscard]] bool divisible() const noexcept;
+  /// Its elements from number `first` on, 0 < first < count(), become a chunk of their own.
+  /// \returns null, and it stays whole, where the system has no more descriptors for theirs
+  [[nodiscard]] std::unique_ptr<Chunk> split(std::uint32_t first);
+
   void roll_back(std::size_t size, std::size_t descriptors) noexcept;
   void finish_element(std::size_t start) noexcept;
 
@@ -114,7 +120,7 @@ class TANDEM_EXPORT Chunk {
 
   // The dispatcher's own.
   std::shared_ptr<PoolBatch> batch_;
-  std::vector<Fd> spare_;  // copies of the descriptors that were sent
+  std::vector<Fd> spare_;  // copies of the descriptors that were sent; empty before
   std::uint64_t first_task_ = 0;
   std::uint32_t done_ = 0;   // elements whose outcome is in
   std::uint32_t begin_ = 0;  // the worker was given [begin, end)

@@ -116,6 +116,7 @@ class TANDEM_EXPORT PoolBatch : public std::enable_shared_from_this<PoolBatch> {
   [[nodiscard]] bool complete() const noexcept { return input_ended_ && finished_ == added_; }
 
  protected:
+  friend class Chunk;
   friend class Dispatcher;
   friend class Watcher;
 
