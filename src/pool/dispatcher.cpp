@@ -214,7 +214,7 @@ bool Dispatcher::drain(Lock& lock, Seat& seat, std::size_t at_most) {
     for (; taken < at_most; ++taken) {
       std::optional<PoolMessage> message = seat.worker->pipe.try_recv();
       if (!message) break;
-      handle(lock, seat, std::move(*message));
+      handle(lock, seat, *message);
     }
   } catch (const EndOfFile&) {
     seat.hung_up = true;
@@ -228,7 +228,7 @@ bool Dispatcher::drain(Lock& lock, Seat& seat, std::size_t at_most) {
 }
 
 /// Called without the lock. \throws DecodeError when the message is not what the worker should send
-void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage message) {
+void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage& message) {
   Decoder from(message.bytes.bytes(), Route::connection, &message.descriptors);
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {

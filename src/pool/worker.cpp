@@ -252,7 +252,11 @@ constexpr std::size_t kKeptBytes = std::size_t{64} << 20;
 void apply(const WorkerOptions& options) {
   os::keep_freed_memory(kKeptBytes);
   if (options.niceness) os::set_niceness(*options.niceness);
-  if (options.cpu) os::stay_on_cpu(*options.cpu);
+  if (options.cpu) {
+    // Before it is tied to one: that the pool may run on another is why waiting can mean spinning.
+    static_cast<void>(os::usable_cpus());
+    os::stay_on_cpu(*options.cpu);
+  }
 }
 
 /// \returns the finalizer if it is to be run

@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 
+#include "tandem/detail/fresh_memory.hpp"
+
 namespace tandem::detail {
 
 class Buffer {
@@ -59,6 +61,7 @@ class Buffer {
     const std::size_t need = size_ + n;
     const std::size_t capacity = need > 2 * capacity_ ? need : 2 * capacity_;
     std::unique_ptr<std::byte[]> bigger(new std::byte[capacity]);
+    if (capacity >= kLargeMemory) expect_filling(bigger.get(), capacity);
     std::memcpy(bigger.get(), data_, size_);
     heap_ = std::move(bigger);
     data_ = heap_.get();

@@ -27,6 +27,7 @@
 #include "tandem/detail/kind.hpp"
 #include "tandem/detail/message.hpp"
 #include "tandem/detail/raw.hpp"
+#include "tandem/detail/run_filler.hpp"
 
 namespace tandem::detail {
 
@@ -283,15 +284,11 @@ template <class T>
   } else if constexpr (kIsFlat<T>) {
     using Element = typename T::value_type;
     const std::size_t n = from.read_size(sizeof(Element));
-    T value;
-    if constexpr (std::is_default_constructible_v<Element>) {
-      value.resize(n);
-      from.read(value.data(), n * sizeof(Element));
-      mend_run(value);
-    } else {
-      value.reserve(n);
-      for (std::size_t i = 0; i < n; ++i) value.push_back(from.read_raw<Element>());
-    }
+    RunFiller<T> filler;
+    static_cast<void>(filler.begin(n * sizeof(Element), n * sizeof(Element)));
+    filler.add(from.take(n * sizeof(Element)));
+    T value = std::move(filler.run());
+    mend_run(value);
     return value;
   } else if constexpr (kind == Kind::sequence) {
     T value;

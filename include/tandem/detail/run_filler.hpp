@@ -8,6 +8,8 @@
 #include <cstring>
 #include <span>
 
+#include "tandem/detail/fresh_memory.hpp"
+
 namespace tandem::detail {
 
 /// The bytes are copied once, from where they lie into the run; no room is zero-filled for them.
@@ -52,7 +54,10 @@ class RunFiller {
 
   void make_room(std::size_t elements) {
     const std::size_t size = run_.size() + elements;
-    if (size > run_.capacity()) run_.reserve(std::max(size, std::min(total_, size * kGrowth)));
+    if (size <= run_.capacity()) return;
+    run_.reserve(std::max(size, std::min(total_, size * kGrowth)));
+    const std::size_t bytes = run_.capacity() * sizeof(Element);
+    if (bytes >= kLargeMemory) expect_filling(run_.data(), bytes);
   }
   void append(const std::byte* bytes, std::size_t count) {
     make_room(count);
