@@ -98,6 +98,7 @@ void compare_costs() {
                       [] {
                         tandem::Pool pool(kWorkers);
                         static_cast<void>(map_rate(pool, 1'000, 1));  // they have started
+                        static_cast<void>(large_rate(pool));          // and have their memory
                         return std::vector{apply_us(pool), map_rate(pool, 200'000, 1),
                                            map_rate(pool, 4'000'000, 0), large_rate(pool),
                                            tied_apply_us()};

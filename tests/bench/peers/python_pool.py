@@ -14,7 +14,9 @@ def nothing(x):
 
 
 def measure(apply, map_one_by_one, map_by_default, tasks_by_default):
+    large = [bytes(10 << 20)] * 8
     map_one_by_one(nothing, [1] * 100)
+    map_one_by_one(nothing, large)
     taken = []
     for _ in range(1000):
         start = time.perf_counter()
@@ -29,7 +31,7 @@ def measure(apply, map_one_by_one, map_by_default, tasks_by_default):
 
     print(rate(map_one_by_one, [1] * 10_000) / 1e3)
     print(rate(map_by_default, [1] * tasks_by_default) / 1e3)
-    print(rate(map_one_by_one, [bytes(10 << 20)] * 8) * 20 / 1024)
+    print(rate(map_one_by_one, large) * 20 / 1024)
 
 
 def main():
