@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "pool/progress.hpp"
@@ -60,23 +61,25 @@ bool Chunk::divisible() const noexcept { return batch_->options_.chunksize == 0;
 std::unique_ptr<Chunk> Chunk::split(std::uint32_t first) {
   // The elements' descriptors are numbered from the first of the chunk on.
   const std::vector<Fd>& descriptors = spare_.empty() ? message_.descriptors : spare_;
+  const std::span<const std::byte> bytes = message_.bytes.bytes();
+  std::size_t end = sizeof(ChunkHeader) + batch_->call().callable.size();
+  for (std::uint32_t i = 0; i < first; ++i) {
+    std::uint64_t size = 0;
+    std::memcpy(&size, bytes.data() + end, sizeof(size));
+    end += sizeof(size) + size;
+  }
   std::unique_ptr<Chunk> rest;
   try {
     rest = std::make_unique<Chunk>(batch_->call(), first_index_ + first);
     for (std::size_t i = rest->message_.descriptors.size(); i < descriptors.size(); ++i) {
       rest->message_.descriptors.push_back(descriptors[i].duplicate());
     }
+    rest->message_.bytes.append(bytes.data() + end, bytes.size() - end);
   } catch (const SystemError&) {
     return nullptr;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
   }
-  const std::span<const std::byte> bytes = message_.bytes.bytes();
-  std::size_t end = rest->message_.bytes.size();  // of the header and the callable
-  for (std::uint32_t i = 0; i < first; ++i) {
-    std::uint64_t size = 0;
-    std::memcpy(&size, bytes.data() + end, sizeof(size));
-    end += sizeof(size) + size;
-  }
-  rest->message_.bytes.append(bytes.data() + end, bytes.size() - end);
   rest->first_task_ = first_task_ + first;
   rest->count_ = count_ - first;
   rest->gives_away_ = gives_away_;

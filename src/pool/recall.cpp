@@ -59,6 +59,8 @@ bool Dispatcher::recall(Lock& lock, Seat& seat) {
   if (!seat.worker->slot().activity.compare_exchange_strong(running, alone)) return false;
 
   seat.alone_task = front.next_task();
+  // At once, whatever becomes of the rest. Who was told to end will read that no more comes.
+  if (!seat.stopped) tell(lock, seat, end_of_recall());
   take_back(seat, 1);
   const std::uint32_t taken = front.end_ - front.done_ - 1;
   front.end_ -= taken;
@@ -69,8 +71,6 @@ bool Dispatcher::recall(Lock& lock, Seat& seat) {
     if (std::unique_ptr<Chunk> rest = front.split(front.end_)) put_back(std::move(rest));
     seat.in_flight_bytes += front.size_bytes();
   }
-  // Who was told to end will read that no more comes.
-  if (!seat.stopped) tell(lock, seat, end_of_recall());
   return true;
 }
 
@@ -80,12 +80,15 @@ void Dispatcher::divide_first(PoolBatch& batch) {
   if (chunk.first_task_ == 0 || !chunk.divisible()) return;
   const std::size_t wanted = chunk.done_ + chunk_size(batch);
   if (wanted >= chunk.count_) return;
+  const auto place = batch.ready_.emplace(batch.ready_.begin() + 1);
   batch.ready_bytes_ -= chunk.size_bytes();
-  if (auto rest = chunk.split(static_cast<std::uint32_t>(wanted))) {
-    batch.ready_bytes_ += rest->size_bytes();
-    batch.ready_.insert(batch.ready_.begin() + 1, std::move(rest));
-  }
+  *place = chunk.split(static_cast<std::uint32_t>(wanted));
   batch.ready_bytes_ += chunk.size_bytes();
+  if (*place) {
+    batch.ready_bytes_ += (*place)->size_bytes();
+  } else {
+    batch.ready_.erase(place);
+  }
 }
 
 }  // namespace tandem::detail

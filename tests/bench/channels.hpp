@@ -24,6 +24,8 @@
 #include <type_traits>
 #include <vector>
 
+#include <tandem/tandem.hpp>
+
 #ifdef TANDEM_BENCH_ZEROMQ
 #include <zmq.h>
 #endif
@@ -170,18 +172,19 @@ class UnixSocket final : public Descriptors {
 /// turn, by a socket for each: a PUSH socket's own turns would depend on who is ready.
 class ZeroMq final : public Channel {
  public:
-  explicit ZeroMq(const Shape& shape) : name_(unique_name()), consumers_(shape.consumers) {}
+  explicit ZeroMq(const Shape& shape)
+      : name_(unique_name()), producers_(shape.producers), consumers_(shape.consumers) {}
   void begin_sending() override {
+    // A connection that has to be tried again may lose a message, and its consumer waits for ever.
+    for (std::size_t i = 0; i < consumers_; ++i) bound_.acquire();
     for (std::size_t i = 0; i < consumers_; ++i) {
-      void* const socket = made(ZMQ_PUSH);
-      const int soon = 1;  // ms; the consumer may not have bound yet
-      check(zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &soon, sizeof soon) == 0, "zmq_setsockopt");
-      check(zmq_connect(socket, endpoint(i).c_str()) == 0, "zmq_connect");
+      check(zmq_connect(made(ZMQ_PUSH), endpoint(i).c_str()) == 0, "zmq_connect");
     }
   }
   void begin_receiving(std::size_t consumer) override {
     check(zmq_bind(made(ZMQ_PULL), endpoint(consumer).c_str()) == 0, "zmq_bind");
     receiving_ = sockets_.size() - 1;
+    bound_.release(producers_);
   }
   void send(std::span<const std::byte> message) override {
     void* const socket = sockets_[next_++ % consumers_];
@@ -211,7 +214,9 @@ class ZeroMq final : public Channel {
   }
 
   std::string name_;
+  std::size_t producers_;
   std::size_t consumers_;
+  tandem::Semaphore bound_{0};  // of each consumer's binding, one for each producer
   void* context_ = nullptr;
   std::vector<void*> sockets_;
   std::size_t next_ = 0;

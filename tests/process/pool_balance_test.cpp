@@ -176,7 +176,7 @@ TEST_P(PoolBalanceTest, WhoDiesAloneTakesNoOtherTaskAlong) {
                           in);
     EXPECT_EQ(all_but(300, stream, mine.go).size(), kAll - 1);
     if (retries == 0) {
-      EXPECT_THROW(stream.next(), WorkerDied);
+      EXPECT_THROW(static_cast<void>(stream.next()), WorkerDied);
     } else {
       EXPECT_EQ(stream.next(), 300);
     }
@@ -196,7 +196,7 @@ TEST_P(PoolBalanceTest, WhoIsKilledForItsTimeTakesNoOtherTaskAlong) {
   auto stream = pool.with({.timeout = 100ms, .window = kAll}).imap(&task, in);
   for (int i = 0; i < kTasks; ++i) {
     if (i == 300) {
-      EXPECT_THROW(stream.next(), TaskTimeout);
+      EXPECT_THROW(static_cast<void>(stream.next()), TaskTimeout);
     } else {
       EXPECT_EQ(stream.next(), i);
     }

@@ -107,7 +107,7 @@ class TANDEM_EXPORT Chunk {
   /// One whose size the user has chosen stays whole.
   [[nodiscard]] bool divisible() const noexcept;
   /// Its elements from number `first` on, 0 < first < count(), become a chunk of their own.
-  /// \returns null, and it stays whole, where the system has no more descriptors for theirs
+  /// \returns null, and it stays whole, where there is no memory for them or no descriptor
   [[nodiscard]] std::unique_ptr<Chunk> split(std::uint32_t first);
 
   void roll_back(std::size_t size, std::size_t descriptors) noexcept;
