@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -173,28 +174,34 @@ class UnixSocket final : public Descriptors {
 class ZeroMq final : public Channel {
  public:
   explicit ZeroMq(const Shape& shape)
-      : name_(unique_name()), producers_(shape.producers), consumers_(shape.consumers) {}
+      : name_(unique_name()), consumers_(shape.consumers), done_(shape.consumers) {}
   void begin_sending() override {
-    // A connection that has to be tried again may lose a message, and its consumer waits for ever.
-    for (std::size_t i = 0; i < consumers_; ++i) bound_.acquire();
     for (std::size_t i = 0; i < consumers_; ++i) {
-      check(zmq_connect(made(ZMQ_PUSH), endpoint(i).c_str()) == 0, "zmq_connect");
+      void* const socket = made(ZMQ_PUSH);
+      const int soon = 1;  // ms; the consumer may not have bound yet
+      check(zmq_setsockopt(socket, ZMQ_RECONNECT_IVL, &soon, sizeof soon) == 0, "zmq_setsockopt");
+      check(zmq_connect(socket, endpoint(i).c_str()) == 0, "zmq_connect");
     }
   }
   void begin_receiving(std::size_t consumer) override {
     check(zmq_bind(made(ZMQ_PULL), endpoint(consumer).c_str()) == 0, "zmq_bind");
-    receiving_ = sockets_.size() - 1;
-    bound_.release(producers_);
+    receiving_ = consumer;
   }
   void send(std::span<const std::byte> message) override {
     void* const socket = sockets_[next_++ % consumers_];
     check(zmq_send(socket, message.data(), message.size(), 0) != -1, "zmq_send");
   }
   void receive(std::span<std::byte> message) override {
-    const int n = zmq_recv(sockets_[receiving_], message.data(), message.size(), 0);
+    const int n = zmq_recv(sockets_.front(), message.data(), message.size(), 0);
     check(n == static_cast<int>(message.size()), "zmq_recv");
   }
   void end() override {
+    // What a producer that closes has sent and a busy consumer has not read is lost now and then.
+    if (receiving_) {
+      done_.at(*receiving_).set();
+    } else {
+      for (tandem::Event& consumer : done_) consumer.wait();
+    }
     for (void* socket : sockets_) zmq_close(socket);
     sockets_.clear();
     if (context_ != nullptr) zmq_ctx_term(context_);  // waits until everything was sent
@@ -214,13 +221,12 @@ class ZeroMq final : public Channel {
   }
 
   std::string name_;
-  std::size_t producers_;
   std::size_t consumers_;
-  tandem::Semaphore bound_{0};  // of each consumer's binding, one for each producer
+  std::vector<tandem::Event> done_;  // each consumer's: it has everything
   void* context_ = nullptr;
   std::vector<void*> sockets_;
   std::size_t next_ = 0;
-  std::size_t receiving_ = 0;
+  std::optional<std::size_t> receiving_;  // which consumer this is
 };
 #endif
 

@@ -86,8 +86,8 @@ std::vector<double> through_channels(const bench::Peer& peer, const bench::Shape
         back->send(message);
       },
       [&](bool first) {
-        (first ? back : there)->begin_receiving(0);
         (first ? there : back)->begin_sending();
+        (first ? back : there)->begin_receiving(0);
       },
       [&] {
         there->end();
