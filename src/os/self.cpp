@@ -4,9 +4,11 @@
 
 #include <cerrno>
 
+#include "os/thread_id.hpp"
+
 namespace tandem::os {
 
-int process_id() noexcept { return ::getpid(); }
+int process_id() noexcept { return cached_process_id; }
 
 int parent_process_id() noexcept { return ::getppid(); }
 

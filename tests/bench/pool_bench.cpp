@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "harness.hpp"
@@ -86,42 +88,45 @@ double copies_rate() {
   return rate_of_larges(start);
 }
 
-void compare_costs() {
-  bench::Comparison comparison{
-      .work = "pool of two workers",
-      .metrics = {{"apply of a no-op, p50, us", false},
-                  {"map of no-ops, chunk 1, k/s"},
-                  {"map, default chunks, k/s"},
-                  {"map 10 MiB in and out, GiB/s"},
-                  {"apply, tied to CPUs, p50, us", false}},
-      .candidates = {{"tandem", false,
-                      [] {
-                        tandem::Pool pool(kWorkers);
-                        static_cast<void>(map_rate(pool, 1'000, 1));  // they have started
-                        static_cast<void>(large_rate(pool));          // and have their memory
-                        return std::vector{apply_us(pool), map_rate(pool, 200'000, 1),
-                                           map_rate(pool, 4'000'000, 0), large_rate(pool),
-                                           tied_apply_us()};
-                      }}},
-      .reaches = {{"tandem", "mp.Pool", 60, 60, 0},
-                  {"tandem", "Executor", 40, 40, 0},
-                  {"tandem", "mp.Pool", 30, 30, 1},
-                  {"tandem", "mp.Pool", 2, 1, 2},
-                  {"tandem", "mp.Pool", 4, 4, 3},
-                  {"tandem", "mp.Pool", 60, 60, 4},
-                  {"tandem", "Executor", 40, 40, 4}}};
-  bench::add_python_peer(comparison, "mp.Pool", "python_pool.py", "pool");
-  bench::add_python_peer(comparison, "Executor", "python_pool.py", "executor");
-  // A peer's apply is not tied: it sleeps between, so that it finds a CPU of its own.
-  for (bench::Candidate& peer : comparison.candidates) {
-    if (!peer.is_peer) continue;
-    peer.sample = [sample = std::move(peer.sample)] {
-      std::vector<double> values = sample();
-      values.push_back(values.at(0));
-      return values;
-    };
-  }
+/// One figure of a pool of two workers, beside Python's pools. A comparison for each, so that a
+/// sample is short: the machine's state may change within seconds.
+/// \param what python_pool.py is to measure
+void compare_figure(const std::string& name, bool more_is_better, const std::string& what,
+                    const std::function<double(tandem::Pool&)>& figure,
+                    const std::vector<bench::Reach>& reaches) {
+  bench::Comparison comparison{.work = "pool of two workers",
+                               .metrics = {{name, more_is_better}},
+                               .candidates = {{"tandem", false,
+                                               [=] {
+                                                 tandem::Pool pool(kWorkers);
+                                                 static_cast<void>(map_rate(pool, 1'000, 1));
+                                                 return std::vector{figure(pool)};
+                                               }}},
+                               .reaches = reaches};
+  bench::add_python_peer(comparison, "mp.Pool", "python_pool.py", "pool " + what);
+  bench::add_python_peer(comparison, "Executor", "python_pool.py", "executor " + what);
   bench::compare(comparison);
+}
+
+void compare_costs() {
+  compare_figure("apply of a no-op, p50, us", false, "apply", apply_us,
+                 {{"tandem", "mp.Pool", 60, 60}, {"tandem", "Executor", 40, 40}});
+  // A peer's apply is not tied: it sleeps between, so that it finds a CPU of its own.
+  compare_figure("apply, tied to CPUs, p50, us", false, "apply",
+                 [](tandem::Pool&) { return tied_apply_us(); },
+                 {{"tandem", "mp.Pool", 60, 60}, {"tandem", "Executor", 40, 40}});
+  compare_figure("map of no-ops, chunk 1, k/s", true, "map_1",
+                 [](tandem::Pool& pool) { return map_rate(pool, 200'000, 1); },
+                 {{"tandem", "mp.Pool", 30, 30}});
+  compare_figure("map, default chunks, k/s", true, "map",
+                 [](tandem::Pool& pool) { return map_rate(pool, 2'000'000, 0); },
+                 {{"tandem", "mp.Pool", 2, 1}});
+  compare_figure("map 10 MiB in and out, GiB/s", true, "large",
+                 [](tandem::Pool& pool) {
+                   static_cast<void>(large_rate(pool));  // the workers have their memory
+                   return large_rate(pool);
+                 },
+                 {{"tandem", "mp.Pool", 4, 4}});
 
   bench::compare({.work = "pool of two workers, large",
                   .metrics = {{"10 MiB in and out, GiB/s"}},
