@@ -16,7 +16,7 @@ stage() {
 
 # note_stage NAME WHAT    a line of the summary
 note_stage() {
-  TANDEM_STAGES+=$(printf '%-16s %s' "$1" "$2")$'\n'
+  TANDEM_STAGES+=$(printf '%-18s %s' "$1" "$2")$'\n'
 }
 
 print_stages() { printf '\n%s' "$TANDEM_STAGES"; }

@@ -2,6 +2,7 @@
 # Builds tandem and runs its tests. Missing packages are installed first.
 #
 #   tests/run.sh [preset...]        release, debug, asan or tsan; release if none is named
+#   tests/run.sh asan/quick         of a preset only the unit and stress tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/packages.sh
@@ -18,12 +19,18 @@ trap print_stages EXIT
 named_objects() { find /dev/shm -maxdepth 1 -name 'tandem*' 2>/dev/null | sort; }
 
 before=$(named_objects)
-for preset in "${presets[@]}"; do
+for form in "${presets[@]}"; do
+  preset=${form%/quick}
+  targets=() tests=()
+  if [[ $form != "$preset" ]]; then
+    targets=(--target tests/unit/all tests/stress/all)
+    tests=(-L '^(unit|stress)$')
+  fi
   cmake --preset "$preset" </dev/null
-  stage "$preset, build" cmake --build --preset "$preset"
+  stage "$form, build" cmake --build --preset "$preset" "${targets[@]}"
   log=$PWD/build/$preset/ctest.log
   passed=0
-  stage "$preset, tests" ctest --preset "$preset" --output-log "$log" || passed=$?
+  stage "$form, tests" ctest --preset "$preset" "${tests[@]}" --output-log "$log" || passed=$?
   note_stage "" "$(grep 'tests passed' "$log" || echo 'no summary by CTest')"
   if ((passed != 0)); then exit "$passed"; fi
 done
