@@ -16,6 +16,10 @@
 namespace tandem::detail {
 namespace {
 
+// The library may be built by one compiler and the program by another.
+static_assert(type_name<FunctionPlace>() == "tandem::detail::FunctionPlace");
+static_assert(kSignature<void(Decoder&)> == hash_text("void(tandem::detail::Decoder&)"));
+
 std::string trace;
 
 int add(int a, int b) { return a + b; }

@@ -8,19 +8,22 @@
 
 namespace tandem::detail {
 
+// In a namespace that no type is in: GCC leaves out the namespace of the function.
+namespace naming {
 template <class T>
 [[nodiscard]] constexpr std::string_view raw_type_name() noexcept {
   return __PRETTY_FUNCTION__;
 }
+}  // namespace naming
 
 /// The type's name as this compiler writes it; gcc and clang agree on plain named types.
 template <class T>
 [[nodiscard]] constexpr std::string_view type_name() noexcept {
   // What surrounds the name is measured on a type whose name is known.
-  constexpr std::string_view probe = raw_type_name<double>();
+  constexpr std::string_view probe = naming::raw_type_name<double>();
   constexpr std::size_t before = probe.find("double");
   constexpr std::size_t after = probe.size() - before - std::string_view("double").size();
-  constexpr std::string_view whole = raw_type_name<T>();
+  constexpr std::string_view whole = naming::raw_type_name<T>();
   return whole.substr(before, whole.size() - before - after);
 }
 
