@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <numeric>
@@ -63,6 +64,13 @@ std::vector<int> numbers(int n) {
   return all;
 }
 
+/// The input of all tasks, one of which waits.
+std::vector<int> numbers_with(int waiting) {
+  std::vector<int> all = numbers(kTasks);
+  all[static_cast<std::size_t>(waiting)] *= -1;
+  return all;
+}
+
 void expect_begun_once(const Array<int>& begun) {
   for (std::size_t i = 0; i < begun.size(); ++i) EXPECT_EQ(begun[i], 1) << i;
 }
@@ -88,11 +96,12 @@ PoolOptions sharing(const Shared& mine) {
   return {.processes = 2, .initializer = call(&share_with_worker, mine.go, mine.begun)};
 }
 
-/// How long such tasks take is known, so that many are sent at once.
-void make_known(Pool& pool) {
+/// How long such tasks take is known, so that many are sent at once. None counts as begun.
+void make_known(Pool& pool, Shared& mine) {
   std::vector<int> zeros(20'000, 0);
   static_cast<void>(pool.map([](int x) { return task(x); }, zeros));
   static_cast<void>(pool.map(&task, zeros));
+  std::fill(mine.begun.begin(), mine.begun.end(), 0);
 }
 
 TEST_P(PoolBalanceTest, NoTaskWaitsBehindALongOne) {
@@ -101,10 +110,8 @@ TEST_P(PoolBalanceTest, NoTaskWaitsBehindALongOne) {
       SCOPED_TRACE(testing::Message() << "task " << waiting << ", chunksize " << chunksize);
       Shared mine;
       Pool pool(sharing(mine));
-      make_known(pool);
-      std::fill(mine.begun.begin(), mine.begun.end(), 0);
-      std::vector<int> in = numbers(kTasks);
-      in[static_cast<std::size_t>(waiting)] *= -1;
+      make_known(pool, mine);
+      const std::vector<int> in = numbers_with(waiting);
       auto stream = pool.with({.chunksize = chunksize, .window = kAll}).imap_unordered(&task, in);
       EXPECT_EQ(all_but(waiting, stream, mine.go).size(), kAll - 1);
       EXPECT_EQ(stream.next(), waiting);
@@ -120,8 +127,7 @@ TEST_P(PoolBalanceTest, NoTaskWaitsBehindALongOneWithHandles) {
   Pool pool(2);
   static_cast<void>(pool.map(Task{mine.go, mine.begun}, std::vector<int>(2'000, 0)));
   std::fill(mine.begun.begin(), mine.begun.end(), 0);
-  std::vector<int> in = numbers(kTasks);
-  in[kTasks / 2] *= -1;
+  const std::vector<int> in = numbers_with(kTasks / 2);
   auto stream = pool.with({.window = kAll}).imap_unordered(Task{mine.go, mine.begun}, in);
   EXPECT_EQ(all_but(kTasks / 2, stream, mine.go).size(), kAll - 1);
   EXPECT_EQ(stream.next(), kTasks / 2);
@@ -132,9 +138,8 @@ TEST_P(PoolBalanceTest, NoTaskWaitsBehindALongOneWithHandles) {
 TEST_P(PoolBalanceTest, TasksOfOneCallMayWaitForTheNext) {
   Shared mine;
   Pool pool(sharing(mine));
-  make_known(pool);
-  std::vector<int> in = numbers(kTasks);
-  in[200] *= -1;
+  make_known(pool, mine);
+  const std::vector<int> in = numbers_with(200);
   const std::vector<int> out = pool.map(
       [](int i) {
         if (i == 201) shared->go.set();
@@ -149,8 +154,7 @@ TEST_P(PoolBalanceTest, WorkersOfFewTasksHoldNobodyUp) {
   PoolOptions options = sharing(mine);
   options.max_tasks_per_child = 100;
   Pool pool(options);
-  std::vector<int> in = numbers(kTasks);
-  in[150] *= -1;
+  const std::vector<int> in = numbers_with(150);
   auto stream = pool.with({.window = kAll}).imap_unordered(&task, in);
   EXPECT_EQ(all_but(150, stream, mine.go).size(), kAll - 1);
   EXPECT_EQ(stream.next(), 150);
@@ -162,10 +166,8 @@ TEST_P(PoolBalanceTest, WhoDiesAloneTakesNoOtherTaskAlong) {
   for (const int retries : {0, 1}) {
     Shared mine;
     Pool pool(sharing(mine));
-    make_known(pool);
-    std::fill(mine.begun.begin(), mine.begun.end(), 0);
-    std::vector<int> in = numbers(kTasks);
-    in[300] *= -1;
+    make_known(pool, mine);
+    const std::vector<int> in = numbers_with(300);
     auto stream = pool.with({.retries = retries, .window = kAll})
                       .imap_unordered(
                           [](int i) {
@@ -189,10 +191,8 @@ TEST_P(PoolBalanceTest, WhoDiesAloneTakesNoOtherTaskAlong) {
 TEST_P(PoolBalanceTest, WhoIsKilledForItsTimeTakesNoOtherTaskAlong) {
   Shared mine;
   Pool pool(sharing(mine));
-  make_known(pool);
-  std::fill(mine.begun.begin(), mine.begun.end(), 0);
-  std::vector<int> in = numbers(kTasks);
-  in[300] *= -1;
+  make_known(pool, mine);
+  const std::vector<int> in = numbers_with(300);
   auto stream = pool.with({.timeout = 100ms, .window = kAll}).imap(&task, in);
   for (int i = 0; i < kTasks; ++i) {
     if (i == 300) {
