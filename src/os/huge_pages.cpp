@@ -4,8 +4,6 @@
 
 #include <cstdint>
 
-#include "tandem/detail/fresh_memory.hpp"
-
 namespace tandem::detail {
 
 void expect_filling(void* memory, std::size_t bytes) noexcept {

@@ -2,10 +2,10 @@
 // tables costs nearly as much as the memory itself, and so does each page's first use.
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cstddef>
 #include <new>
+
+#include "tandem/detail/fresh_memory.hpp"
 
 namespace tandem::os {
 
@@ -26,7 +26,7 @@ class HugePageAllocator {
     if (n > std::size_t(-1) / sizeof(T)) throw std::bad_array_new_length();
     const std::size_t bytes = n * sizeof(T);
     void* const memory = ::operator new(bytes, alignment(n));
-    if (bytes >= kHugePage) ::madvise(memory, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    if (bytes >= kHugePage) detail::expect_filling(memory, bytes);
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, std::size_t n) noexcept { ::operator delete(memory, alignment(n)); }

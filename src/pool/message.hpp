@@ -83,11 +83,10 @@ class IncomingValue<PoolMessage> {
   Incoming message_;
 };
 
-/// Of what a worker runs alone, it is told by this where the messages end that were taken back.
+/// To a worker that ran a task alone: what comes before this was taken back.
 [[nodiscard]] inline PoolMessage end_of_recall() {
   PoolMessage message;
-  static_cast<void>(message.bytes.assign(1));
-  *message.bytes.data() = std::byte{1};
+  message.bytes.append("", 1);
   return message;
 }
 [[nodiscard]] inline bool ends_recall(const PoolMessage& message) noexcept {

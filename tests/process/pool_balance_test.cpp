@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/array.hpp"
 #include "tandem/event.hpp"
@@ -58,11 +58,7 @@ struct Task {
   }
 };
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 /// The input of all tasks, one of which waits.
 std::vector<int> numbers_with(int waiting) {

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <future>
-#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -17,6 +16,7 @@
 
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
+#include "support/numbers.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
@@ -92,11 +92,7 @@ Result run(const Task& task) {
 int square(int x) { return x * x; }
 int worker_pid(int) { return ::getpid(); }
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 /// One task of twenty is a trap; it alone must fail.
 void expect_only_the_trap_fails(Pool& pool, Phase phase, How how, std::size_t chunksize) {

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/event.hpp"
@@ -41,11 +42,7 @@ int wait_for(Event event) {
   return 1;
 }
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 /// A descriptor that is readable once the process has ended.
 class Ended {

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -17,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/array.hpp"
 #include "tandem/event.hpp"
@@ -49,11 +49,7 @@ int begin_and_wait(Queue<int> begun, Event go) {
 }
 bool has_ended(int pid) { return ::kill(pid, 0) == -1; }
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 TEST_P(PoolLimitsTest, ATaskThatRunsTooLongEndsAlone) {
   Pool pool(2);

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/event.hpp"
 #include "tandem/executor.hpp"
@@ -31,11 +32,7 @@ TANDEM_OVER_START_METHODS(PoolNestedTest);
 int square(int x) { return x * x; }
 int fail(int x) { throw std::domain_error(std::to_string(x)); }
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 /// The sum of the squares below n, by a pool.
 int sum_of_squares(int n) {

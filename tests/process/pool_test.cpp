@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <numeric>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -19,6 +18,7 @@
 #include <vector>
 
 #include "os/resources.hpp"
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/event.hpp"
@@ -60,11 +60,7 @@ static_assert(!std::is_copy_constructible_v<Sealed> && !std::is_default_construc
 Sealed seal(int x) { return Sealed(x); }
 int unseal(const Sealed& sealed) { return sealed.value(); }
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 std::vector<int> squares(int n) {
   std::vector<int> all = numbers(n);

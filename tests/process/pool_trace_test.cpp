@@ -13,7 +13,6 @@
 #include <iostream>
 #include <iterator>
 #include <map>
-#include <numeric>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -22,6 +21,7 @@
 #include <vector>
 
 #include "support/json.hpp"
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/event.hpp"
@@ -89,11 +89,7 @@ void wait_a_while(Event never, int milliseconds) {
   static_cast<void>(never.wait_for(std::chrono::milliseconds(milliseconds)));
 }
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 /// That what has a length in one lane comes one after the other.
 void expect_no_overlap(const std::vector<Json>& events) {

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -16,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/event.hpp"
 #include "tandem/executor.hpp"
@@ -73,11 +73,7 @@ struct LookUp {
   Found operator()(int i) const { return look_up(model, i); }
 };
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 /// Each worker has decoded it once, whatever it was asked.
 void expect_once_per_worker(const std::vector<Found>& all, int decoded_before = 0) {

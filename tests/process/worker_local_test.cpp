@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
-#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -16,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/event.hpp"
 #include "tandem/pool.hpp"
@@ -52,11 +52,7 @@ class Session {
   Counts counts_;
 };
 
-std::vector<int> numbers(int n) {
-  std::vector<int> all(static_cast<std::size_t>(n));
-  std::iota(all.begin(), all.end(), 0);
-  return all;
-}
+using test::numbers;
 
 void begin(const Counts& counts) { worker_local<Session>(counts); }
 std::pair<int, int> use(int) { return {::getpid(), ++worker_local<Session>().uses}; }
