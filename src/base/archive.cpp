@@ -1,5 +1,7 @@
 #include "tandem/detail/archive.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <string>
 #include <unordered_map>
@@ -100,6 +102,8 @@ struct Decoder::Rarely {
   std::unordered_map<std::uint32_t, Pointee> pointees;
   std::unordered_set<const void*> bases;
   std::vector<std::function<void()>> deferred;
+  Buffer gathered;                      // bytes that came in more than one piece
+  std::span<const std::byte> behind{};  // what is here of the piece after those; of `to_come_`
 };
 
 void Decoder::DeleteRarely::operator()(Rarely* rarely) const noexcept { delete rarely; }
@@ -107,6 +111,36 @@ void Decoder::DeleteRarely::operator()(Rarely* rarely) const noexcept { delete r
 Decoder::Rarely& Decoder::rarely() {
   if (!rarely_) rarely_.reset(new Rarely);
   return *rarely_;
+}
+
+void Decoder::advance() {
+  std::span<const std::byte> piece = std::exchange(rarely().behind, {});
+  if (piece.empty()) piece = flow_->next();
+  if (piece.size() > to_come_) throw_decode_error("more bytes came than were to come");
+  at_ = piece.data();
+  here_ = piece.size();
+  to_come_ -= piece.size();
+}
+
+void Decoder::gather(std::size_t n) {
+  if (n > left()) throw_decode_error("the bytes end in the middle of a value");
+  Buffer all;
+  std::byte* const to = all.assign(n);
+  for (std::size_t got = 0;;) {
+    const std::size_t more = std::min(n - got, here_);
+    if (more != 0) std::memcpy(to + got, at_, more);
+    at_ += more;
+    here_ -= more;
+    got += more;
+    if (got == n) break;
+    advance();
+  }
+  rarely().behind = {at_, here_};
+  to_come_ += here_;
+  if (to_come_ == 0) flow_.reset();
+  rarely_->gathered = std::move(all);
+  at_ = rarely_->gathered.data();
+  here_ = n;
 }
 
 Fd Decoder::take_descriptor(std::uint32_t index) {

@@ -305,6 +305,7 @@ void add_exception_codec(const std::type_info& type, const std::type_info* remot
 // Layout: name of the type as the linker knows it (empty: unknown to all), its name for people,
 // what, trace, pid; then a run of bytes with what the type itself wrote.
 void encode_exception(Encoder& to, std::exception_ptr error, std::string_view where) {
+  const Encoder::Passing passing(to);
   Seen seen = look_at(error, where);
   Buffer own;
   if (seen.entry != nullptr) {

@@ -90,12 +90,22 @@ std::unique_ptr<Chunk> Chunk::split(std::uint32_t first) {
   return rest;
 }
 
+void PoolMessage::await_all() {
+  if (rest == nullptr) return;
+  Decoder from = decoder(Route::process);
+  std::byte* to = bytes.assign(from.left());
+  from.visit(from.left(), [&to](std::span<const std::byte> piece) {
+    std::memcpy(to, piece.data(), piece.size());
+    to += piece.size();
+  });
+}
+
 void PoolMessage::save(Encoder& to) const { to.write(bytes.data(), bytes.size()); }
 
 void PoolMessage::load(Decoder& from) {
-  const std::span<const std::byte> rest = from.take(from.left());
+  const std::span<const std::byte> all = from.take(from.left());
   bytes.clear();
-  bytes.append(rest.data(), rest.size());
+  bytes.append(all.data(), all.size());
 }
 
 PoolBatch::PoolBatch(std::string_view name, TaskCall call, TaskOptions options,

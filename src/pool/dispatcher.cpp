@@ -227,9 +227,10 @@ bool Dispatcher::drain(Lock& lock, Seat& seat, std::size_t at_most) {
   return taken != 0;
 }
 
-/// Called without the lock. \throws DecodeError when the message is not what the worker should send
+/// Called without the lock. \throws DecodeError when the message is not what the worker should send,
+/// EndOfFile when it ends amid it
 void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage& message) {
-  Decoder from(message.bytes.bytes(), Route::connection, &message.descriptors);
+  Decoder from = message.decoder(Route::connection);
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {
     case ResultKind::ready: {
@@ -276,6 +277,7 @@ void Dispatcher::handle_outcome(Lock& lock, Seat& seat, const ResultHeader& head
       batch->receive(from);
     }
   } catch (...) {
+    if (from.flow() != nullptr && from.flow()->failed()) throw;  // the result did not come whole
     error = std::current_exception();
   }
   lock.lock();

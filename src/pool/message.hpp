@@ -46,7 +46,8 @@ template <>
 class OutgoingValue<PoolMessage> {
  public:
   OutgoingValue(const PoolMessage& value, Route /*route*/)
-      : message_{fingerprint<PoolMessage>(), value.bytes.bytes(), &value.descriptors} {}
+      : message_{fingerprint<PoolMessage>(), value.bytes.bytes(), &value.descriptors,
+                 value.blocks} {}
   [[nodiscard]] const Outgoing& message() const noexcept { return message_; }
   void shipped() noexcept {}
 
@@ -64,6 +65,7 @@ class IncomingValue<PoolMessage> {
       return static_cast<PoolMessage*>(self.context)->bytes.assign(n);
     };
     message_.context = &value_;
+    message_.takes_inflow = true;
   }
   IncomingValue(const IncomingValue&) = delete;
   IncomingValue& operator=(const IncomingValue&) = delete;
@@ -75,8 +77,11 @@ class IncomingValue<PoolMessage> {
     }
     value_.bytes.truncate(message_.size);
     value_.descriptors = std::move(message_.descriptors);
+    value_.rest = std::move(message_.rest);
+    value_.rest_bytes = message_.rest_bytes;
     return std::move(value_);
   }
+  [[nodiscard]] static constexpr bool broken_off() noexcept { return false; }
 
  private:
   PoolMessage value_;
@@ -90,7 +95,7 @@ class IncomingValue<PoolMessage> {
   return message;
 }
 [[nodiscard]] inline bool ends_recall(const PoolMessage& message) noexcept {
-  return message.bytes.size() == 1;
+  return message.bytes.size() == 1 && message.rest == nullptr;
 }
 
 using PoolEnd = Connection<PoolMessage, PoolMessage>;

@@ -115,14 +115,17 @@ class Run final : public ChunkRun {
   const std::string& where_;
   PoolMessage message_;
   PoolMessage out_;
+  Decoder rest_;  // of the chunk's bytes
   ChunkHeader header_;
+  Buffer kept_callable_;  // of a chunk that comes while it is read
   std::span<const std::byte> callable_;
-  std::span<const std::byte> rest_;
+  std::optional<Decoder> small_element_;
   bool timed_ = false;
   std::uint32_t position_ = 0;  // of the next element
   Activity activity_;           // what the slot says
   bool too_large_ = false;
   bool recalled_ = false;
+  std::exception_ptr gone_;  // what sending a result met
   std::uint64_t started_ns_;
   TaskTimes times_;
 };
@@ -134,15 +137,16 @@ Run::Run(PoolEnd& pool, Doing& doing, std::size_t max_memory_bytes, const std::s
       max_memory_bytes_(max_memory_bytes),
       where_(where),
       message_(std::move(message)),
+      rest_(message_.decoder(Route::process)),
+      header_(rest_.read_raw<ChunkHeader>()),
       started_ns_(now_ns()) {
-  Decoder from(message_.bytes.bytes(), Route::process);
-  header_ = from.read_raw<ChunkHeader>();
   timed_ = (header_.flags & kTimed) != 0;
-  callable_ = from.take(header_.callable_size);
-  for (; position_ < header_.begin; ++position_) {
-    static_cast<void>(from.take(from.read_size(1)));
+  callable_ = rest_.take(header_.callable_size);
+  if (rest_.flow() != nullptr) {
+    kept_callable_.append(callable_.data(), callable_.size());
+    callable_ = kept_callable_.bytes();
   }
-  rest_ = from.take(from.left());
+  for (; position_ < header_.begin; ++position_) rest_.skip(rest_.read_size(1));
 }
 
 void Run::run() {
@@ -158,14 +162,18 @@ void Run::run() {
 }
 
 bool Run::next() {
+  if (gone_ != nullptr) std::rethrow_exception(gone_);
   if (position_ == header_.end || too_large_) return false;
   activity_ = Activity(WorkerState::running, header_.first_task + position_);
   times_.began_ns = timed_ ? now_ns() : 0;
   doing_.begin(activity_, times_.began_ns);
-  Decoder from(rest_, Route::process);
-  const std::span<const std::byte> element = from.take(from.read_size(1));
-  rest_ = from.take(from.left());
-  element_.emplace(element, Route::process, &message_.descriptors);
+  const std::size_t size = rest_.read_size(1);
+  if (rest_.flow() != nullptr && size == rest_.left()) {
+    element_ = &rest_;
+  } else {
+    rest_.await_all();  // what it is sent meanwhile could not be told from the rest
+    element_ = &small_element_.emplace(rest_.take(size), Route::process, &message_.descriptors);
+  }
   ++position_;
   begin_result();
   return true;
@@ -173,8 +181,9 @@ bool Run::next() {
 
 void Run::begin_result() {
   out_.descriptors.clear();
+  out_.blocks.clear();
   static_cast<void>(out_.bytes.assign(sizeof(ResultHeader) + (timed_ ? sizeof(TaskTimes) : 0)));
-  result_.emplace(out_.bytes, Route::connection, &out_.descriptors);
+  result_.emplace(out_.bytes, Route::connection, &out_.descriptors, &out_.blocks);
 }
 
 Decoder Run::callable() { return Decoder(callable_, Route::process, &message_.descriptors); }
@@ -183,16 +192,25 @@ void Run::succeed() {
   try {
     send(ResultKind::value);
   } catch (const EndOfFile&) {
-    throw;
+    gone_ = std::current_exception();
   } catch (const std::exception&) {
     fail(std::current_exception());  // no room for its descriptors, no memory
   }
 }
 
 void Run::fail(std::exception_ptr error) {
+  if (rest_.flow() != nullptr && rest_.flow()->failed()) {
+    gone_ = std::move(error);  // the element never came whole, so it has no outcome
+    return;
+  }
+  rest_.let_go();
   begin_result();
   encode_any_exception(*result_, std::move(error), where_);
-  send(ResultKind::error);
+  try {
+    send(ResultKind::error);
+  } catch (const EndOfFile&) {
+    gone_ = std::current_exception();
+  }
 }
 
 void Run::send(ResultKind kind) {
@@ -238,7 +256,7 @@ void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,
 }
 
 void run_encoded_call(PoolMessage& message) {
-  Decoder from(message.bytes.bytes(), Route::process, &message.descriptors);
+  Decoder from = message.decoder(Route::process);
   run_call(from);
 }
 
@@ -262,10 +280,12 @@ void apply(const WorkerOptions& options) {
 /// \returns the finalizer if it is to be run
 std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOptions& options) {
   PoolMessage initializer = pool.recv();
+  initializer.await_all();
   PoolMessage finalizer = pool.recv();
+  finalizer.await_all();
   try {
     apply(options);
-    if (initializer.bytes.size() != 0) {
+    if (!initializer.empty()) {
       const Activity initializing(WorkerState::initializing);
       doing.begin_initializer(initializing);
       run_encoded_call(initializer);
@@ -284,7 +304,7 @@ std::optional<PoolMessage> serve(PoolEnd& pool, Doing& doing, const WorkerOption
   bool recalled = false;
   for (;;) {
     PoolMessage message = pool.recv();
-    if (message.bytes.size() == 0) break;
+    if (message.empty()) break;
     if (recalled) {
       recalled = !ends_recall(message);
       continue;
@@ -315,7 +335,7 @@ void run_worker(PoolEnd pool, SharedMemory memory, OutputEnd output, WorkerOptio
   } catch (const EndOfFile&) {
     // The pool is gone: nobody is left to tell, nothing to finish for.
   }
-  if (finalizer && finalizer->bytes.size() != 0) {
+  if (finalizer && !finalizer->empty()) {
     const Activity finishing(WorkerState::finishing);
     doing.begin(finishing, now_ns());
     run_encoded_call(*finalizer);

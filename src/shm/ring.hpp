@@ -157,7 +157,10 @@ class Ring {
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
   [[nodiscard]] RingState& state() const noexcept { return *state_; }
   /// Larger messages stream through in chunks, so that writer and reader overlap.
-  [[nodiscard]] std::size_t most_whole() const noexcept { return capacity_ / 4; }
+  [[nodiscard]] static constexpr std::size_t most_whole(std::size_t capacity) noexcept {
+    return capacity / 4;
+  }
+  [[nodiscard]] std::size_t most_whole() const noexcept { return most_whole(capacity_); }
   [[nodiscard]] std::size_t chunk_bytes() const noexcept { return capacity_ / 8; }
 
   // For anybody.

@@ -24,6 +24,46 @@ using shm::Cursor;
 using shm::RecordHeader;
 using shm::RecordKind;
 
+namespace {
+
+static_assert(detail::Block::kLeastBytes >= shm::Ring::most_whole(kRingBytes));
+
+/// Of a stream, but not the beginning of one.
+bool is_later_part(const RecordHeader& header) noexcept {
+  return header.kind() == RecordKind::more || header.kind() == RecordKind::last;
+}
+
+/// The bytes of a message and of its blocks, in order.
+class Pieces {
+ public:
+  explicit Pieces(const Outgoing& message) noexcept
+      : bytes_(message.bytes), blocks_(message.blocks) {}
+  /// While some are left. \returns the next ones, at most so many and at least one
+  [[nodiscard]] std::span<const std::byte> next(std::size_t most) noexcept {
+    while (piece_.empty()) {
+      if (!blocks_.empty() && blocks_.front().at == at_) {
+        piece_ = blocks_.front().bytes;
+        blocks_ = blocks_.subspan(1);
+      } else {
+        const std::size_t end = blocks_.empty() ? bytes_.size() : blocks_.front().at;
+        piece_ = bytes_.subspan(at_, end - at_);
+        at_ = end;
+      }
+    }
+    const auto first = piece_.first(std::min(most, piece_.size()));
+    piece_ = piece_.subspan(first.size());
+    return first;
+  }
+
+ private:
+  const std::span<const std::byte> bytes_;
+  std::span<const detail::Block> blocks_;  // those not reached yet
+  std::size_t at_ = 0;                     // so many of bytes_ have been reached
+  std::span<const std::byte> piece_{};     // what is left of what was reached
+};
+
+}  // namespace
+
 SharedChannel::SharedChannel(shm::Segment segment, detail::Fd socket, unsigned side,
                              std::uint64_t forks)
     : ByteChannel(detail::Route::connection),
@@ -63,7 +103,7 @@ SharedChannel::~SharedChannel() {
   os::ends_seen.fetch_add(1, std::memory_order_release);
 }
 
-void SharedChannel::let_go() noexcept {
+void SharedChannel::close_descriptors() noexcept {
   closed_ = true;
   bell_.close();
   own_bell_.reset();
@@ -71,7 +111,7 @@ void SharedChannel::let_go() noexcept {
 }
 
 void SharedChannel::handed_over() noexcept {
-  let_go();
+  close_descriptors();
   segment_ = {};
   stash_.clear();
   partial_.reset();
@@ -80,7 +120,7 @@ void SharedChannel::handed_over() noexcept {
 
 void SharedChannel::abandon() noexcept {
   // Another thread may have been amid anything at the fork, so nothing but descriptors is touched.
-  let_go();
+  close_descriptors();
   segment_.close_descriptor();
 }
 
@@ -91,6 +131,7 @@ auto SharedChannel::settled(F call) {
   const struct Settle {
     SharedChannel& channel;
     ~Settle() {
+      if (channel.flow_.open) return;  // when it is let go of
       try {
         channel.settle();
       } catch (const std::exception&) {
@@ -110,7 +151,7 @@ void SharedChannel::send(const Outgoing& message) {
   settled([&] {
     require_peer();
     std::array<std::byte, sizeof(std::uint64_t) + sizeof(DescriptorNote)> front;
-    const std::uint64_t total = message.bytes.size();
+    const std::uint64_t total = message.size();
     std::memcpy(front.data(), &total, sizeof total);
     std::span<std::byte> prefix = std::span(front).first(sizeof total);
     if (message.descriptors != nullptr && !message.descriptors->empty()) {
@@ -118,7 +159,7 @@ void SharedChannel::send(const Outgoing& message) {
       prefix = front;
       std::memcpy(prefix.data() + sizeof total, &note, sizeof note);
     }
-    if (total <= out_.most_whole()) {
+    if (total <= out_.most_whole()) {  // and then it has no blocks
       prefix = prefix.subspan(sizeof total);
       await_room(shm::record_bytes(prefix.size() + total));
       put({RecordKind::whole, !prefix.empty(), message.type}, prefix, message.bytes);
@@ -153,15 +194,16 @@ bool SharedChannel::try_send(const Outgoing& message) {
 
 void SharedChannel::stream(const Outgoing& message, std::span<const std::byte> prefix) {
   const bool with_descriptors = prefix.size() > sizeof(std::uint64_t);
-  std::span<const std::byte> left = message.bytes;
+  Pieces pieces(message);
+  std::size_t left = message.size();
   try {
     for (RecordKind kind = RecordKind::first; kind != RecordKind::last; prefix = {}) {
       const std::size_t most = out_.chunk_bytes() - sizeof(RecordHeader) - prefix.size();
-      const std::size_t size = std::min(left.size(), most);
-      if (size == left.size()) kind = RecordKind::last;
-      await_room(shm::record_bytes(prefix.size() + size));
-      put({kind, with_descriptors && !prefix.empty(), message.type}, prefix, left.first(size));
-      left = left.subspan(size);
+      const std::span<const std::byte> piece = pieces.next(most);
+      left -= piece.size();
+      if (left == 0) kind = RecordKind::last;
+      await_room(shm::record_bytes(prefix.size() + piece.size()));
+      put({kind, with_descriptors && !prefix.empty(), message.type}, prefix, piece);
       if (kind == RecordKind::first) kind = RecordKind::more;
     }
   } catch (...) {
@@ -327,7 +369,7 @@ bool SharedChannel::look(Deadline deadline) {
     if (found != Found::record) return found == Found::end_of_file;
     if (partial_) {
       take_in(header);
-    } else if (header.kind() == RecordKind::more || header.kind() == RecordKind::last) {
+    } else if (is_later_part(header)) {
       discard(header);
     } else {
       return true;
@@ -335,7 +377,7 @@ bool SharedChannel::look(Deadline deadline) {
   }
 }
 
-bool SharedChannel::broken_off() const noexcept {
+bool SharedChannel::stream_ended() const noexcept {
   const Cursor tail = in_.tail();
   return !tail.streaming() && tail.position() == in_.head().position();
 }
@@ -350,7 +392,9 @@ SharedChannel::Found SharedChannel::await_record(RecordHeader& header, Deadline 
 
 SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Deadline deadline,
                                                        bool in_stream) {
-  const auto look_up = [&] { return !in_.empty() || peer_closed() || (in_stream && broken_off()); };
+  const auto look_up = [&] {
+    return !in_.empty() || peer_closed() || (in_stream && stream_ended());
+  };
   if (!deadline.is_now() && recv_spin_.spin(look_up, deadline) && peek(header)) {
     if (naps_ > 0 && --naps_ == 0 && std::exchange(writer_fences_, false)) {
       in_.state().fences_needed.store(0, std::memory_order_relaxed);
@@ -363,7 +407,7 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
     const bool gone = peer_closed() || (passed && probe_peer());
     if (peek(header)) break;  // after a death too: it was published before
     if (gone) return Found::end_of_file;
-    if (passed || (in_stream && broken_off())) return Found::nothing;
+    if (passed || (in_stream && stream_ended())) return Found::nothing;
     if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
     arm_reader();
     const bool fenced = fence_reader();
@@ -409,6 +453,10 @@ void SharedChannel::take_whole(const RecordHeader& header, Incoming& into) {
 
 bool SharedChannel::take_stream(const RecordHeader& first, Incoming& into) {
   const Front front = front_of(first);
+  if (into.takes_inflow) {
+    begin_flow(first, front, into);
+    return true;
+  }
   if (!into.begin(front.total, front.here)) {
     discard(first);
     throw_unwanted_size();
@@ -422,13 +470,8 @@ bool SharedChannel::take_stream(const RecordHeader& first, Incoming& into) {
     const Found found = await_record(header, Deadline::never(), true);
     if (found == Found::end_of_file) throw_end_of_file("recv");
     if (found == Found::nothing) return false;
-    const RecordKind kind = header.kind();
-    if (kind != RecordKind::more && kind != RecordKind::last) return false;
-    if (header.size() > front.total - received ||
-        (kind == RecordKind::last && header.size() != front.total - received)) {
-      discard(header);
-      throw_corrupt("a message of another size than it said");
-    }
+    if (!is_later_part(header)) return false;
+    require_part(header, front.total - received);
     try {
       in_.visit(in_.head(), 0, header.size(), [&](auto piece) { into.add(piece); });
     } catch (...) {
@@ -437,9 +480,68 @@ bool SharedChannel::take_stream(const RecordHeader& first, Incoming& into) {
     }
     consume(header);
     received += header.size();
-    if (kind == RecordKind::last) break;
+    if (header.kind() == RecordKind::last) break;
   }
   return true;
+}
+
+void SharedChannel::require_part(const RecordHeader& header, std::size_t lacking) {
+  // A part that is not the last and yet the whole rest would leave a last one without bytes.
+  const bool fits =
+      header.kind() == RecordKind::last ? header.size() == lacking : header.size() < lacking;
+  if (fits && header.size() != 0) return;
+  discard(header);
+  throw_corrupt("a message of another size than it said");
+}
+
+void SharedChannel::begin_flow(const RecordHeader& first, const Front& front, Incoming& into) {
+  into.type = first.type;
+  into.descriptors = descriptors_of(first, front);
+  into.size = 0;
+  into.rest_bytes = front.total;
+  flow_.open = flow_.holds = flow_.unread = true;
+  flow_.record = first;
+  flow_.skip = front.skip;
+  flow_.to_come = front.total - front.here;
+  into.rest.reset(this);
+}
+
+std::span<const std::byte> SharedChannel::next() {
+  if (!flow_.beyond_end.empty()) return std::exchange(flow_.beyond_end, {});
+  flow_.failed = true;
+  while (!std::exchange(flow_.unread, false) || flow_.record.size() == flow_.skip) {
+    if (std::exchange(flow_.holds, false)) consume(flow_.record);
+    if (flow_.to_come == 0) throw_corrupt("a message that ends before its last byte");
+    RecordHeader header;
+    const Found found = await_record(header, Deadline::never(), true);
+    if (found == Found::end_of_file) throw_end_of_file("recv");
+    if (found == Found::nothing || !is_later_part(header)) {
+      flow_.broken_off = true;
+      throw_end_of_file("recv");
+    }
+    require_part(header, flow_.to_come);
+    flow_.holds = flow_.unread = true;
+    flow_.record = header;
+    flow_.skip = 0;
+    flow_.to_come -= header.size();
+  }
+  std::span<const std::byte> piece;
+  in_.visit(in_.head(), flow_.skip, flow_.record.size() - flow_.skip,
+            [&](auto bytes) { (piece.empty() ? piece : flow_.beyond_end) = bytes; });
+  flow_.failed = false;
+  return piece;
+}
+
+void SharedChannel::let_go() noexcept {
+  const Flow flow = std::exchange(flow_, {});
+  try {
+    settled([&] {
+      discarding_ = flow.to_come != 0;
+      if (flow.holds) consume(flow.record);
+    });
+  } catch (const std::exception&) {
+    // What is wrong with the ring or the socket, the next call meets and tells.
+  }
 }
 
 void SharedChannel::take_in(const RecordHeader& header) {
@@ -461,19 +563,17 @@ void SharedChannel::take_in(const RecordHeader& header) {
     consume(header);
     return;
   }
-  if (kind != RecordKind::more && kind != RecordKind::last) {
-    throw_corrupt("a record of no known kind");
-  }
+  if (!is_later_part(header)) throw_corrupt("a record of no known kind");
   if (!partial_) {
     discard(header);
     return;
   }
   detail::Buffer& bytes = partial_->message.bytes;
-  const std::size_t left = partial_->total - bytes.size();
-  if (header.size() > left || (kind == RecordKind::last && header.size() != left)) {
+  try {
+    require_part(header, partial_->total - bytes.size());
+  } catch (const DecodeError&) {
     partial_.reset();
-    discard(header);
-    throw_corrupt("a message of another size than it said");
+    throw;
   }
   in_.read(in_.head(), 0, bytes.extend(header.size()), header.size());
   if (kind == RecordKind::last) {
@@ -548,7 +648,7 @@ bool SharedChannel::something_waits() {
   if (!stash_.empty()) return true;
   RecordHeader header;
   while (discarding_ && peek(header)) {
-    if (header.kind() != RecordKind::more && header.kind() != RecordKind::last) {
+    if (!is_later_part(header)) {
       discarding_ = false;
     } else {
       discard(header);
@@ -573,6 +673,10 @@ void SharedChannel::require_open(const char* call) const {
   if (closed_) {
     throw Closed(
         detail::concat("Connection::", call, ": the connection was handed to another process"));
+  }
+  if (flow_.open) {
+    throw Error(detail::concat("Connection::", call, " on ", name(),
+                               ": a message is being received; a connection is one thread's"));
   }
 }
 

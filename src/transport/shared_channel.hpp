@@ -11,7 +11,10 @@
 // 4. Once `fd` was asked for: between calls either nothing waits, all bells have been heard and the
 //    reader's word is armed; or something waits and the descriptor is readable (`covered_`: the
 //    peer has rung or will, else our own bell).
-// 5. `closed` is told to the peer in the ring only by the sole copy of an end. Otherwise the last
+// 5. While `flow_` is open a record of its message lies at the head of `in_`, being read by who
+//    decodes it, or the next one is being waited for. Nothing else may use the end until it is let
+//    go of: then that record is consumed, and what follows of the message is skipped as it comes.
+// 6. `closed` is told to the peer in the ring only by the sole copy of an end. Otherwise the last
 //    copy of the socket tells.
 #pragma once
 
@@ -34,7 +37,9 @@
 
 namespace tandem::transport {
 
-class SharedChannel final : public detail::ByteChannel, private LiveChannel {
+class SharedChannel final : public detail::ByteChannel,
+                            private detail::Inflow,
+                            private LiveChannel {
  public:
   /// \param forks fork_count() from before the descriptors were made
   SharedChannel(shm::Segment segment, detail::Fd socket, unsigned side, std::uint64_t forks);
@@ -86,6 +91,18 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
     std::size_t here = 0;   // bytes of the message in this record
     DescriptorNote note{};
   };
+  /// A message that is received as it is decoded.
+  struct Flow {
+    bool open = false;
+    bool failed = false;
+    bool broken_off = false;
+    bool holds = false;                       // the record at the head is the message's
+    bool unread = false;                      // and `next` has not given it out
+    shm::RecordHeader record;                 // that one
+    std::size_t skip = 0;                     // bytes of it before those of the message
+    std::size_t to_come = 0;                  // bytes of the message in later records
+    std::span<const std::byte> beyond_end{};  // of this record, where the ring begins again
+  };
   enum class Found { record, end_of_file, nothing };
   static constexpr short kReadable = 1;         // POLLIN
   static constexpr long long kNap = 1'000'000;  // nanoseconds
@@ -115,12 +132,19 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
                                    bool in_stream);
   [[nodiscard]] Found await_later_record(shm::RecordHeader& header, detail::Deadline deadline,
                                          bool in_stream);
-  [[nodiscard]] bool broken_off() const noexcept;
+  [[nodiscard]] bool stream_ended() const noexcept;
   [[nodiscard]] bool peek(shm::RecordHeader& header) const { return in_.peek(in_.head(), header); }
   void serve_stash(detail::Incoming& into);
   void take_whole(const shm::RecordHeader& header, detail::Incoming& into);
   /// \returns false when its writer broke it off: the part was dropped
   [[nodiscard]] bool take_stream(const shm::RecordHeader& header, detail::Incoming& into);
+  void begin_flow(const shm::RecordHeader& header, const Front& front, detail::Incoming& into);
+  [[nodiscard]] std::span<const std::byte> next() override;
+  [[nodiscard]] bool failed() const noexcept override { return flow_.failed; }
+  [[nodiscard]] bool broken_off() const noexcept override { return flow_.broken_off; }
+  void let_go() noexcept override;
+  /// \throws DecodeError when such a record cannot be the next one of a message that lacks so much
+  void require_part(const shm::RecordHeader& header, std::size_t lacking);
   [[nodiscard]] Front front_of(const shm::RecordHeader& header) const;
   [[nodiscard]] std::vector<detail::Fd> descriptors_of(const shm::RecordHeader& header,
                                                        const Front& front);
@@ -146,7 +170,7 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   auto settled(F call);
 
   void require_open(const char* call) const;
-  void let_go() noexcept;
+  void close_descriptors() noexcept;
   [[noreturn]] void throw_end_of_file(const char* call) const;
   [[noreturn]] void throw_unwanted_size() const;
   [[noreturn]] void throw_corrupt(const char* what) const;
@@ -161,6 +185,7 @@ class SharedChannel final : public detail::ByteChannel, private LiveChannel {
   Doorbell bell_;
   std::deque<Message> stash_;
   std::optional<Partial> partial_;
+  Flow flow_;
   os::SpinBudget recv_spin_;
   os::SpinBudget send_spin_;
   std::uint64_t last_probe_ = 0;

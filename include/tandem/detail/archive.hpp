@@ -22,6 +22,7 @@
 #include "tandem/detail/export.hpp"
 #include "tandem/detail/fd.hpp"
 #include "tandem/detail/kind.hpp"
+#include "tandem/detail/message.hpp"
 #include "tandem/detail/raw.hpp"
 #include "tandem/error.hpp"
 
@@ -68,8 +69,10 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   using is_saving = std::true_type;
 
   /// \param descriptors where handles put theirs; null where none can travel
-  explicit Encoder(Buffer& out, Route route, std::vector<Fd>* descriptors = nullptr) noexcept
-      : out_(out), descriptors_(descriptors), route_(route) {}
+  /// \param blocks where large runs are put that stay where they are; null where all is copied
+  explicit Encoder(Buffer& out, Route route, std::vector<Fd>* descriptors = nullptr,
+                   std::vector<Block>* blocks = nullptr) noexcept
+      : out_(out), descriptors_(descriptors), blocks_(blocks), route_(route) {}
   Encoder(const Encoder&) = delete;
   Encoder& operator=(const Encoder&) = delete;
   ~Encoder() noexcept override = default;
@@ -79,6 +82,26 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   [[nodiscard]] std::vector<Fd>* descriptors() noexcept { return descriptors_; }
 
   void write(const void* from, std::size_t n) { out_.append(from, n); }
+  /// What is part of the value that is encoded, and so stays there as long as that does.
+  void write_lasting(const void* from, std::size_t n) {
+    if (blocks_ != nullptr && n >= Block::kLeastBytes) {
+      blocks_->push_back({out_.size(), {static_cast<const std::byte*>(from), n}});
+    } else {
+      write(from, n);
+    }
+  }
+  /// While it lives nothing counts as lasting: users' functions may encode what they have just made.
+  class Passing {
+   public:
+    explicit Passing(Encoder& to) noexcept : to_(to), blocks_(std::exchange(to.blocks_, nullptr)) {}
+    Passing(const Passing&) = delete;
+    Passing& operator=(const Passing&) = delete;
+    ~Passing() { to_.blocks_ = blocks_; }
+
+   private:
+    Encoder& to_;
+    std::vector<Block>* const blocks_;
+  };
   template <class Raw>
   void write_raw(const Raw& value) {
     static_assert(std::is_trivially_copyable_v<Raw>);
@@ -144,6 +167,7 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
 
   Buffer& out_;
   std::vector<Fd>* descriptors_;
+  std::vector<Block>* blocks_;
   std::vector<std::uint64_t>* references_ = nullptr;
   std::unique_ptr<Rarely, DeleteRarely> rarely_;
   std::size_t depth_ = 0;
@@ -151,7 +175,8 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
 };
 
 /// Reads values from bytes that may be anything: every read is checked, and a length is believed
-/// only as far as there are bytes for it.
+/// only as far as there are bytes for it. Those may be still to come, so nobody allocates for a
+/// length more than in proportion to `here()`; and before a user's function reads, all have come.
 class TANDEM_EXPORT Decoder final : public cereal::detail::InputArchiveBase,
                                     public cereal::LoadAndConstruct<void> {
  public:
@@ -161,26 +186,57 @@ class TANDEM_EXPORT Decoder final : public cereal::detail::InputArchiveBase,
   /// \param bytes must outlive the decoder
   explicit Decoder(std::span<const std::byte> bytes, Route route,
                    std::vector<Fd>* descriptors = nullptr) noexcept
-      : at_(bytes.data()), left_(bytes.size()), descriptors_(descriptors), route_(route) {}
+      : at_(bytes.data()), here_(bytes.size()), descriptors_(descriptors), route_(route) {}
+  /// \param flow what brings all of the bytes; let go of when they have come
+  explicit Decoder(InflowHandle flow, std::size_t bytes, Route route,
+                   std::vector<Fd>* descriptors = nullptr) noexcept
+      : to_come_(bytes), flow_(std::move(flow)), descriptors_(descriptors), route_(route) {}
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
   ~Decoder() noexcept override = default;
 
   [[nodiscard]] Route route() const noexcept { return route_; }
   [[nodiscard]] std::vector<Fd>* descriptors() noexcept { return descriptors_; }
-  [[nodiscard]] std::size_t left() const noexcept { return left_; }
+  [[nodiscard]] std::size_t left() const noexcept { return here_ + to_come_; }
+  /// How many of those have come and lie in one piece.
+  [[nodiscard]] std::size_t here() const noexcept { return here_; }
+  /// Waits until all that is left is here, and lets go of what it came through.
+  void await_all() {
+    if (flow_ != nullptr) [[unlikely]] {
+      gather(left());
+    }
+  }
+  /// Null once all has come.
+  [[nodiscard]] const Inflow* flow() const noexcept { return flow_.get(); }
 
-  /// \returns the next n bytes, in place \throws DecodeError when there are fewer
+  /// \returns the next n bytes, in place; what comes while it is read, stays only until more is
+  ///   read \throws DecodeError when there are fewer
   [[nodiscard]] std::span<const std::byte> take(std::size_t n) {
-    if (n > left_) throw_decode_error("the bytes end in the middle of a value");
+    if (n > here_) [[unlikely]] {
+      gather(n);
+    }
     const std::byte* from = at_;
     at_ += n;
-    left_ -= n;
+    here_ -= n;
     return {from, n};
   }
   void read(void* to, std::size_t n) {
     const std::span<const std::byte> bytes = take(n);
     if (n != 0) std::memcpy(to, bytes.data(), n);
+  }
+  /// Passes the next n bytes on, in pieces as they come. \throws DecodeError when there are fewer
+  template <class F>
+  void visit(std::size_t n, F f) {
+    if (n > left()) gather(n);
+    while (n != 0) {
+      if (here_ == 0) advance();
+      const std::span<const std::byte> piece = take(n < here_ ? n : here_);
+      n -= piece.size();
+      f(piece);
+    }
+  }
+  void skip(std::size_t n) {
+    visit(n, [](std::span<const std::byte>) {});
   }
   template <class Raw>
   [[nodiscard]] Raw read_raw() {
@@ -197,16 +253,19 @@ class TANDEM_EXPORT Decoder final : public cereal::detail::InputArchiveBase,
   /// \throws DecodeError when there are not bytes enough for them
   [[nodiscard]] std::size_t read_size(std::size_t least) {
     const auto n = read_raw<std::uint64_t>();
-    if (n > left_ / least) throw_decode_error("a length is larger than the bytes that are left");
+    if (n > left() / least) throw_decode_error("a length is larger than the bytes that are left");
     return static_cast<std::size_t>(n);
   }
 
   /// \throws DecodeError when there is no such descriptor or it was taken
   [[nodiscard]] Fd take_descriptor(std::uint32_t index);
-  /// \throws DecodeError when bytes are left over
-  void expect_end() const {
-    if (left_ != 0) throw_decode_error("bytes are left over after the value");
+  /// Lets go of what the bytes came through. \throws DecodeError when bytes are left over
+  void expect_end() {
+    if (left() != 0) throw_decode_error("bytes are left over after the value");
+    let_go();
   }
+  /// Nothing that has not come will be read.
+  void let_go() noexcept { flow_.reset(); }
 
   // What cereal's users call.
   template <class... T>
@@ -244,9 +303,16 @@ class TANDEM_EXPORT Decoder final : public cereal::detail::InputArchiveBase,
     void operator()(Rarely*) const noexcept;
   };
   Rarely& rarely();
+  /// Puts the next n bytes in one piece that stays where it is, until more are gathered.
+  /// \throws DecodeError when so many are not left
+  void gather(std::size_t n);
+  /// To the next piece, when nothing is here and more is to come.
+  void advance();
 
-  const std::byte* at_;
-  std::size_t left_;
+  const std::byte* at_ = nullptr;
+  std::size_t here_ = 0;
+  std::size_t to_come_ = 0;
+  InflowHandle flow_;
   std::vector<Fd>* descriptors_;
   std::unique_ptr<Rarely, DeleteRarely> rarely_;
   std::size_t depth_ = 0;

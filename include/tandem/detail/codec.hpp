@@ -61,7 +61,8 @@ template <class T>
   }
 }
 
-/// The message for a value, which must stay where it is. Raw and flat values are not copied.
+/// The message for a value, which must stay where it is. Raw and flat values are not copied, nor
+/// are the large parts of others that go through a Connection.
 template <Sendable T>
 class OutgoingValue {
  public:
@@ -80,6 +81,7 @@ class OutgoingValue {
       encode_value(parts_.to, value);
       message_.bytes = parts_.buffer.bytes();
       message_.descriptors = &parts_.descriptors;
+      message_.blocks = parts_.blocks;
     }
   }
   OutgoingValue(const OutgoingValue&) = delete;
@@ -101,9 +103,11 @@ class OutgoingValue {
   };
   struct Encoded {
     explicit Encoded(Route route) noexcept
-        : to(buffer, route, route == Route::socket ? nullptr : &descriptors) {}
+        : to(buffer, route, route == Route::socket ? nullptr : &descriptors,
+             route == Route::connection ? &blocks : nullptr) {}
     Buffer buffer;
     std::vector<Fd> descriptors;
+    std::vector<Block> blocks;
     Encoder to;
   };
   static constexpr bool kMustWipe = must_wipe<T>();
@@ -153,14 +157,18 @@ class IncomingValue {
         return self.storage;
       };
       message_.context = this;
+      message_.takes_inflow = true;
     }
   }
   IncomingValue(const IncomingValue&) = delete;
   IncomingValue& operator=(const IncomingValue&) = delete;
 
   [[nodiscard]] Incoming& message() noexcept { return message_; }
+  /// Whether `take` has thrown EndOfFile for a message that its sender did not finish.
+  [[nodiscard]] bool broken_off() const noexcept { return broken_off_; }
 
-  /// The value of the message that was received last. To be called once for each message.
+  /// The value of the message that was received last. To be called once for each message. A large
+  /// one is received by this, and the core is not to be used before.
   /// \param call_and_object for what is thrown, such as "Queue::get on tandem-queue-7f3a"
   /// \throws DecodeError when the message is not a T
   [[nodiscard]] T take(Route route, std::string_view call_and_object) {
@@ -181,10 +189,11 @@ class IncomingValue {
       return value;
     } else {
       try {
-        Decoder from({message_.storage, message_.size}, route, &message_.descriptors);
-        T value = decode_value<T>(from);
-        from.expect_end();
-        return value;
+        if (message_.rest == nullptr) {
+          Decoder from({message_.storage, message_.size}, route, &message_.descriptors);
+          return whole_value(from);
+        }
+        return take_rest(route);
       } catch (const DecodeError& error) {
         rethrow_decode_error(call_and_object, error);
       }
@@ -192,6 +201,21 @@ class IncomingValue {
   }
 
  private:
+  [[nodiscard]] static T whole_value(Decoder& from) {
+    T value = decode_value<T>(from);
+    from.expect_end();
+    return value;
+  }
+  [[nodiscard]] T take_rest(Route route) {
+    Decoder from(std::move(message_.rest), message_.rest_bytes, route, &message_.descriptors);
+    try {
+      return whole_value(from);
+    } catch (const EndOfFile&) {
+      broken_off_ = from.flow() != nullptr && from.flow()->broken_off();
+      throw;
+    }
+  }
+
   union Slot {
     T value;
     alignas(T) std::byte bytes[sizeof(T)];
@@ -210,6 +234,7 @@ class IncomingValue {
 
   Incoming message_;
   Room room_;
+  bool broken_off_ = false;
 };
 
 }  // namespace tandem::detail

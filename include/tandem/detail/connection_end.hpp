@@ -102,9 +102,15 @@ class ReceivingEnd : public ConnectionEnd {
  private:
   std::optional<T> recv_before(Deadline deadline) {
     ByteChannel& core = open_core("recv");
-    IncomingValue<T> incoming;
-    if (!core.recv(incoming.message(), deadline)) return std::nullopt;
-    return std::optional<T>(incoming.take(core.route(), "Connection::recv"));
+    for (;;) {
+      IncomingValue<T> incoming;
+      if (!core.recv(incoming.message(), deadline)) return std::nullopt;
+      try {
+        return std::optional<T>(incoming.take(core.route(), "Connection::recv"));
+      } catch (const EndOfFile&) {
+        if (!incoming.broken_off()) throw;
+      }
+    }
   }
 };
 

@@ -77,7 +77,7 @@ void write_run(Encoder& to, const T* first, std::size_t n) {
       return;
     }
   }
-  to.write(first, n * sizeof(T));
+  to.write_lasting(first, n * sizeof(T));
 }
 
 template <class T>
@@ -119,11 +119,12 @@ void encode_value(Encoder& to, const T& value) {
   } else if constexpr (kIsA<cereal::DeferredData, T>) {
     to.defer([&to, value] { to.process(value.value); });
   } else if constexpr (kind == Kind::handle) {
+    const Encoder::Passing passing(to);
     value.save(to);
   } else if constexpr (kind == Kind::boolean) {
     to.write_raw(static_cast<std::uint8_t>(value));
   } else if constexpr (kind == Kind::raw) {
-    if constexpr (kIsDense<T>) {
+    if constexpr (kIsDense<T> && sizeof(T) < Block::kLeastBytes) {
       to.write_raw(value);
     } else {
       write_run(to, std::addressof(value), 1);
@@ -176,6 +177,7 @@ void encode_value(Encoder& to, const T& value) {
   } else {
     const Nesting nesting(to.depth());
     if (nesting.too_deep()) throw_not_sendable("the value is nested more than 1000 deep");
+    const Encoder::Passing passing(to);
     call_save(to, value);
   }
 }
@@ -193,7 +195,7 @@ void decode_elements(Decoder& from, C& into) {
   } else {
     if constexpr (requires { into.reserve(n); }) {
       // An element may be much larger in memory than in the message.
-      into.reserve(std::min(n, 4 * from.left() / sizeof(Element) + 1));
+      into.reserve(std::min(n, 4 * from.here() / sizeof(Element) + 1));
     }
     for (std::size_t i = 0; i < n; ++i) into.push_back(decode_element<Element>(from));
   }
@@ -253,6 +255,7 @@ template <class T, class... P>
 
 template <class T>
 [[nodiscard]] T decode_functions(Decoder& from) {
+  from.await_all();
   if constexpr (std::is_default_constructible_v<T>) {
     T value = T();  // not T{}: a member's constructor may be explicit
     call_load(from, value);
@@ -285,8 +288,9 @@ template <class T>
     using Element = typename T::value_type;
     const std::size_t n = from.read_size(sizeof(Element));
     RunFiller<T> filler;
-    static_cast<void>(filler.begin(n * sizeof(Element), n * sizeof(Element)));
-    filler.add(from.take(n * sizeof(Element)));
+    const std::size_t bytes = n * sizeof(Element);
+    static_cast<void>(filler.begin(bytes, std::min(bytes, from.here())));
+    from.visit(bytes, [&filler](std::span<const std::byte> piece) { filler.add(piece); });
     T value = std::move(filler.run());
     mend_run(value);
     return value;
@@ -377,6 +381,7 @@ void decode_into(Decoder& from, T& value) {
   } else if constexpr (kKind<T> == Kind::functions || kKind<T> == Kind::none) {
     const Nesting nesting(from.depth());
     if (nesting.too_deep()) throw_decode_error("the value is nested more than 1000 deep");
+    from.await_all();
     call_load(from, value);
   } else if constexpr (kKind<T> == Kind::raw) {
     from.read(static_cast<void*>(std::addressof(value)), sizeof(T));

@@ -43,6 +43,18 @@ struct PoolMessage {
 
   Buffer bytes;
   mutable std::vector<Fd> descriptors;  // gone once sent
+  std::vector<Block> blocks;            // of one that is sent
+  InflowHandle rest;                    // of one that was received: all of its bytes, if not null
+  std::size_t rest_bytes = 0;
+
+  [[nodiscard]] bool empty() const noexcept { return bytes.size() == 0 && rest == nullptr; }
+  /// For the bytes of one that was received; once.
+  [[nodiscard]] Decoder decoder(Route route) {
+    return rest == nullptr ? Decoder(bytes.bytes(), route, &descriptors)
+                           : Decoder(std::move(rest), rest_bytes, route, &descriptors);
+  }
+  /// Waits until all bytes are in `bytes`.
+  TANDEM_EXPORT void await_all();
 
   TANDEM_EXPORT void save(Encoder& to) const;
   TANDEM_EXPORT void load(Decoder& from);
@@ -132,27 +144,29 @@ class TANDEM_EXPORT Chunk {
 
 /// A chunk in a worker. A thunk takes one element after the other:
 ///
-///     while (run.next()) { try { ... run.succeed(); } catch (...) { run.fail(); } }
+///     while (run.next()) { try { ... run.succeed(); } catch (...) { run.fail(...); } }
 class ChunkRun {
  public:
   ChunkRun(const ChunkRun&) = delete;
   ChunkRun& operator=(const ChunkRun&) = delete;
 
   /// Goes to the next element; from here on it is the one lost if this process dies.
+  /// \throws EndOfFile when the pool is gone
   [[nodiscard]] virtual bool next() = 0;
   /// The callable's state, from its beginning.
   [[nodiscard]] virtual Decoder callable() = 0;
+  /// A large one comes while it is decoded.
   [[nodiscard]] Decoder& element() { return *element_; }
   [[nodiscard]] Encoder& result() { return *result_; }
-  /// Sends what was written to `result()`. \throws EndOfFile when the pool is gone
+  /// Sends what was written to `result()`; large parts of the value from where they are.
   virtual void succeed() = 0;
-  /// Sends the exception instead. \throws EndOfFile when the pool is gone
+  /// Sends the exception instead.
   virtual void fail(std::exception_ptr error) = 0;
 
  protected:
   ChunkRun() = default;
   ~ChunkRun() = default;
-  std::optional<Decoder> element_;
+  Decoder* element_ = nullptr;
   std::optional<Encoder> result_;
 };
 

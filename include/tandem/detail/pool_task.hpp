@@ -68,15 +68,15 @@ void run_chunk(ChunkRun& run) {
       }
       if constexpr (std::is_void_v<typename Task::Result>) {
         Task::call(*f, run.element());
+        run.succeed();
       } else {
         const typename Task::Result& result = Task::call(*f, run.element());
         encode(run.result(), result);
+        run.succeed();
       }
     } catch (...) {
       run.fail(std::current_exception());
-      continue;
     }
-    run.succeed();
   }
 }
 
