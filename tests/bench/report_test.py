@@ -33,6 +33,10 @@ queue 16 KiB, 1p1c, GB/s                     | FAR   | put/get 1.2e+01 +-nan% (9
 (skipped, does not run here: Python)
 queue 64 MiB, 1p1c, GB/s                     | NEAR  | put/get 0.24 +-1% (3)                  | memcpy, fresh 0.22 +-1% (3)        |    1.09 | 0.50 ok
 """
+POOL = """\
+      2 A processor
+400 tasks of 2 ms on two CPUs, seconds       | NEAR  | tandem 0.4009 +-1% (2)                 | two bare forks 0.3953 +-0% (2)     |    0.99 | 0.97 ok
+"""
 IDLE = """\
       2 A processor
 
@@ -72,6 +76,13 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(output.rows[7].tandem, rows.Figure("put/get", 12, "nan", 9))
         self.assertEqual(output.rows[8].peer.name, "memcpy, fresh")
         self.assertEqual(output.dropped, ["queue 64 B, 1p1c: 7 samples dropped, the machine's state changed"])
+
+    def test_a_row_may_begin_with_a_digit(self):
+        output = rows.parse(POOL, "pool.txt")
+        self.assertEqual(output.conditions, {"cpu": "2 x A processor"})
+        self.assertEqual([row.row for row in output.rows], ["400 tasks of 2 ms on two CPUs, seconds"])
+        page, _ = report.report_of(PAGE, [output])
+        self.assertIn("| 400 tasks of 2 ms on two CPUs, seconds | NEAR | tandem | two bare forks | **0.99** | 0.97 | ok |", page)
 
     def test_skipped_peers_are_read_with_the_work_they_are_missing_in(self):
         missing = "libzmq3-dev was not there when this was built"

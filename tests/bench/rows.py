@@ -107,9 +107,7 @@ def parse(text, source):
                 waiting.append((match[1], match[2] or "does not run here"))
             elif re.fullmatch(r"\(.+: \d+ samples dropped, the machine's state changed\)", line):
                 output.dropped.append(line[1:-1])
-            elif match := re.fullmatch(r" *(\d+) (\S.*)", line):  # of uniq -c
-                output.conditions.setdefault("cpu", f"{match[1]} x {match[2]}")
-            elif " | " in line:
+            elif " | " in line:  # before uniq -c: a row may begin with a digit
                 cells = [cell.strip() for cell in line.split(" | ")]
                 if cells == HEAD:
                     continue
@@ -121,6 +119,8 @@ def parse(text, source):
                 output.rows.append(row)
                 output.skips += [Skip(*skip, row.row.rpartition(", ")[0]) for skip in waiting]
                 waiting = []
+            elif match := re.fullmatch(r" *(\d+) (\S.*)", line):  # of uniq -c
+                output.conditions.setdefault("cpu", f"{match[1]} x {match[2]}")
             elif match := VALUE.fullmatch(line):
                 if not title:
                     raise ValueError("a value of nothing")
