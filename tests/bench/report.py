@@ -470,7 +470,7 @@ def main(arguments):
     parser.add_argument("--from", dest="files", metavar="FILE", nargs="+", type=pathlib.Path)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--page", type=pathlib.Path, default=PAGE, help="plots and runs are in the directory of its name")
-    parser.add_argument("--readme", type=pathlib.Path, default=README, help="where the table of some rows is")
+    parser.add_argument("--readme", type=pathlib.Path, help="where the table of some rows is; the project's with its page")
     parser.add_argument("names", metavar="NAME", nargs="*", help=" ".join(NAMES))
     options = parser.parse_args(arguments)
     directory = options.page.with_suffix("")
@@ -487,13 +487,14 @@ def main(arguments):
             raise Refused("there is no run to report on")
         outputs = [rows.parse(file.read_text(), file.name) for file in files]
         page, plots = report_of(options.page.read_text(), outputs)
-        readme = fill(options.readme.read_text(), "figures", readme_table(outputs))
+        texts = {options.page: page}
+        if readme := options.readme or (README if options.page == PAGE else None):
+            texts[readme] = fill(readme.read_text(), "figures", readme_table(outputs))
     except (Refused, rows.NotUnderstood, OSError, ValueError) as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 1
 
     old = {file.name: file.read_text() for file in directory.glob("*.svg")}
-    texts = {options.page: page, options.readme: readme}
     if options.check:
         wrong = [name for name in {**old, **plots} if old.get(name) != plots.get(name)]
         wrong += [file.name for file, text in texts.items() if file.read_text() != text]
