@@ -1,11 +1,13 @@
 // How often each word occurs in a text, counted by several processes in one dictionary. Without an
 // argument the text is this file.
+#include <algorithm>
 #include <cctype>
-#include <cstddef>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <ranges>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -61,11 +63,12 @@ int main(int argc, char** argv) {
   jobs.shutdown();
   for (tandem::Process& worker : workers) worker.join();
 
-  const auto expected = count(text);
-  for (const char* word : {"the", "count"}) {
-    std::cout << word << ' ' << counts.get_or(word, 0) << '\n';
-  }
-  if (text.empty() || counts.copy() != expected) {
+  const std::map<std::string, long> counted = counts.copy();
+  std::vector<std::pair<long, std::string>> often;
+  for (const auto& [word, n] : counted) often.emplace_back(n, word);
+  std::ranges::sort(often, std::greater());
+  for (const auto& [n, word] : often | std::views::take(5)) std::cout << word << ' ' << n << '\n';
+  if (text.empty() || counted != count(text)) {
     std::cerr << "expected the counts of one process\n";
     return 1;
   }

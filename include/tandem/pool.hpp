@@ -143,6 +143,7 @@ class TANDEM_EXPORT Pool : public PoolCalls<Pool> {
  public:
   class With;
 
+  /// With one worker for each CPU.
   Pool();
   /// With that many workers; 0: one for each CPU.
   explicit Pool(std::size_t processes);

@@ -304,6 +304,8 @@ class SimpleQueue {
   using value_type = T;
   using TandemHandle = void;
 
+  /// Anonymous: who is given a copy, as an argument or in a message, shares it.
+  /// \throws SystemError when there is no shared memory or descriptor left
   SimpleQueue()
       : core_(detail::ByteQueue::create(QueueOptions{}, detail::fingerprint<T>(),
                                         detail::QueueKind::simple)) {}

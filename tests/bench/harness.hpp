@@ -297,6 +297,24 @@ inline void print_ratio(const Comparison& comparison, State state, std::size_t m
                 with_two_digits(times), verdict);
 }
 
+/// Says which reaches there is no line for: the machine was not in that state, or the peer is
+/// missing. \param has whether there are samples, of a state, candidate and metric
+template <class Has>
+void print_unmeasured(const Comparison& comparison, const Has& has) {
+  for (const Reach& reach : comparison.reaches) {
+    if (!is_named("TANDEM_BENCH_PEER", reach.peer)) continue;
+    for (const State state : {State::near, State::far}) {
+      const double least = state == State::near ? reach.near : reach.far;
+      const bool measured =
+          has(state, reach.candidate, reach.metric) && has(state, reach.peer, reach.metric);
+      if (least == 0 || measured) continue;
+      std::printf("(not measured: %s, %s, %s: %s beside %s, reach %.2f)\n", comparison.work.c_str(),
+                  comparison.metrics[reach.metric].name.c_str(), name_of(state),
+                  reach.candidate.c_str(), reach.peer.c_str(), least);
+    }
+  }
+}
+
 /// Takes samples of all candidates, in turn, and prints a line for each state, metric, candidate of
 /// tandem's and peer: both medians, how many times as good tandem is, and the reach.
 inline void compare(Comparison comparison) {
@@ -341,6 +359,13 @@ inline void compare(Comparison comparison) {
       }
     }
   }
+  print_unmeasured(comparison, [&](State state, const std::string& name, std::size_t metric) {
+    const auto table = tables.find(state);
+    if (table == tables.end()) return false;
+    const auto c = std::ranges::find(candidates, name, &Candidate::name);
+    return c != candidates.end() &&
+           !table->second[static_cast<std::size_t>(c - candidates.begin())][metric].empty();
+  });
   if (dropped != 0) {
     std::printf("(%s: %d samples dropped, the machine's state changed)\n", comparison.work.c_str(),
                 dropped);

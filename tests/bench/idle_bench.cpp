@@ -16,7 +16,9 @@ double cpu_seconds(int pid) {
   return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
-/// Prints what these processes use together, in percent of one CPU.
+constexpr double kMostPercent = 0.5;
+
+/// Prints what these processes use together, in percent of one CPU, and whether that is little.
 void watch(const char* name, const std::vector<int>& pids) {
   std::this_thread::sleep_for(std::chrono::milliseconds(500));  // until they have come to rest
   const auto used = [&] {
@@ -28,7 +30,8 @@ void watch(const char* name, const std::vector<int>& pids) {
   const bench::Clock::time_point start = bench::Clock::now();
   std::this_thread::sleep_for(std::chrono::seconds(10));
   const double percent = (used() - before) / bench::seconds_since(start) * 100;
-  std::printf("  %-44s %8.3f\n", name, percent);
+  std::printf("  %-44s %8.3f   at most %.1f: %s\n", name, percent, kMostPercent,
+              percent <= kMostPercent ? "ok" : "ABOVE");
   std::fflush(stdout);
 }
 

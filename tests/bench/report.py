@@ -6,7 +6,7 @@
     report.py --check                 write nothing; fail if the report is not what the kept files say
 
 The page's prose is written by hand. Only what stands between the lines `<!-- begin: NAME -->` and `<!-- end: NAME -->`
-is replaced, and the plots in docs/benchmarks/.
+is replaced, and the plots in docs/benchmarks/. So is the table in the README, of some rows.
 """
 import argparse
 import dataclasses
@@ -26,6 +26,7 @@ import rows
 NAMES = ["queue", "pipe", "sync", "start", "manager", "manager_size", "pool", "idle", "digest"]
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
+README = REPOSITORY / "README.md"
 STATES = ["NEAR", "FAR"]
 
 
@@ -127,6 +128,11 @@ def table(head, lines):
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines])
 
 
+def few(*figures):
+    """What marks the medians of so few samples that they say little."""
+    return "†" if any(figure.samples < 3 for figure in figures) else ""
+
+
 def is_doubtful(output):
     """Whether others used the machine, or the run was short, or nobody knows."""
     busy, seconds = output.conditions.get("busy"), output.conditions.get("seconds")
@@ -185,17 +191,23 @@ def ratio_table(outputs):
             if row.reach is None:
                 continue
             lines.append([
-                cell(row.row), row.state, cell(row.tandem.name), cell(row.peer.name), f"**{number(row.ratio)}**",
+                cell(row.row), row.state, cell(row.tandem.name), cell(row.peer.name),
+                f"**{number(row.ratio)}**{few(row.tandem, row.peer)}",
                 number(row.reach), "ok" if row.verdict == "ok" else "**BELOW**",
             ])
-    if not lines:
-        return "No row of these runs has a reach."
-    return table(["row", "state", "tandem's", "beside", "ratio", "reach", "verdict"], lines)
+    parts = [table(["row", "state", "tandem's", "beside", "ratio", "reach", "verdict"], lines) if lines
+             else "No row of these runs has a reach."]
+    lines = [[cell(no.row), no.state, cell(no.tandem), cell(no.peer), number(no.reach)]
+             for output in outputs for no in output.unmeasured]
+    if lines:
+        parts.append("Not measured in these runs, for want of samples of both in that state, or of the peer:")
+        parts.append(table(["row", "state", "tandem's", "beside", "reach"], lines))
+    return "\n\n".join(parts)
 
 
 def figure_text(figure):
     spread = f" ±{figure.spread} %" if figure.spread not in ("nan", "-nan", "inf") else ""
-    return f"{cell(figure.name)} {number(figure.median)}{spread} ({figure.samples})"
+    return f"{cell(figure.name)} {number(figure.median)}{spread} ({figure.samples}){few(figure)}"
 
 
 def figure_tables(outputs):
@@ -218,6 +230,66 @@ def figure_tables(outputs):
                      for value in output.values if value.title == title]
             parts.append(table([cell(title), ""], lines))
     return "\n\n".join(parts)
+
+
+# --- the README's table ---
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Of one candidate and some peers, in both states."""
+
+    work: str  # as the README calls it
+    command: str  # that runs it, without the directory
+    row: str
+    tandem: str
+    unit: str
+    peers: dict[str, str]  # a peer's name and what the README calls it
+
+
+LINES = [
+    Line("64 bytes, one producer, one consumer", 'TANDEM_BENCH_ROW="64 B, 1p1c" run.sh queue',
+         "queue 64 B, 1p1c, M messages/s", "put/get", "M/s",
+         {"Boost": "Boost's message_queue", "Python": "Python"}),
+    Line("put and taken 64 at a time", "", "queue 64 B, 1p1c, M messages/s", "put_many/get_many", "M/s",
+         {"Boost": "Boost's", "Python": "Python"}),
+    Line("64 bytes there and back", 'TANDEM_BENCH_ROW="pipe 64 B" run.sh pipe', "pipe 64 B there and back, p50 us",
+         "send/recv", "us", {"unix socket": "a unix socket", "Python": "Python"}),
+    Line("a dict's get", 'TANDEM_BENCH_ROW="one client" run.sh manager',
+         "manager, one client, p50 of one call, dict get, us", "tandem", "us", {"Python": "Python", "Redis": "Redis"}),
+    Line("apply of a function that does nothing", 'TANDEM_BENCH_ROW="pool of two workers" run.sh pool',
+         "pool of two workers, apply of a no-op, p50, us", "tandem", "us",
+         {"mp.Pool": "Python's Pool", "Executor": "its Executor"}),
+    Line("a map of such, chunks of 1", "", "pool of two workers, map of no-ops, chunk 1, k/s", "tandem", "k/s",
+         {"mp.Pool": "Python's Pool", "Executor": "its Executor"}),
+    Line("a map of such, default chunks", "", "pool of two workers, map, default chunks, k/s", "tandem", "k/s",
+         {"mp.Pool": "Python's Pool, whose chunks are large", "Executor": "its Executor"}),
+    Line("a map of 400 tasks of 2 ms", 'TANDEM_BENCH_ROW="400 tasks" run.sh pool',
+         "400 tasks of 2 ms on two CPUs, seconds", "tandem", "s", {"two bare forks": "two bare forks"}),
+]
+
+
+def readme_table(outputs):
+    """Each cell is of a row of the kept runs, and says of which state."""
+    found_rows = {}
+    for output in outputs:
+        for row in output.rows:
+            found_rows[row.row, row.state, row.tandem.name, row.peer.name] = row
+    lines = []
+    for line in LINES:
+        ours, theirs = [], []
+        for state in STATES:
+            there = {peer: found_rows[key] for peer in line.peers
+                     if (key := (line.row, state, line.tandem, peer)) in found_rows}
+            if not there:
+                continue
+            figure = next(iter(there.values())).tandem
+            ours.append(f"{state} {number(float(f'{figure.median:.3g}'))} {line.unit}{few(figure)}")
+            theirs.append(f"{state} " + ", ".join(
+                f"{number(float(f'{row.ratio:.3g}'))} x {line.peers[peer]}{few(row.peer)}" for peer, row in there.items()))
+        work = f"`{line.command}`: {line.work}" if line.command else f"the same command: {line.work}"
+        lines.append([work, "; ".join(ours) or "not measured", "; ".join(theirs) or "-"])
+    return table(["`tests/bench/`", "tandem", "how many times as good"], lines)
 
 
 # --- plots ---
@@ -398,6 +470,7 @@ def main(arguments):
     parser.add_argument("--from", dest="files", metavar="FILE", nargs="+", type=pathlib.Path)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--page", type=pathlib.Path, default=PAGE, help="plots and runs are in the directory of its name")
+    parser.add_argument("--readme", type=pathlib.Path, help="where the table of some rows is; the project's with its page")
     parser.add_argument("names", metavar="NAME", nargs="*", help=" ".join(NAMES))
     options = parser.parse_args(arguments)
     directory = options.page.with_suffix("")
@@ -412,7 +485,11 @@ def main(arguments):
         files = options.files or sorted(kept.glob("*.txt"))
         if not files:
             raise Refused("there is no run to report on")
-        page, plots = report_of(options.page.read_text(), [rows.parse(file.read_text(), file.name) for file in files])
+        outputs = [rows.parse(file.read_text(), file.name) for file in files]
+        page, plots = report_of(options.page.read_text(), outputs)
+        texts = {options.page: page}
+        if readme := options.readme or (README if options.page == PAGE else None):
+            texts[readme] = fill(readme.read_text(), "figures", readme_table(outputs))
     except (Refused, rows.NotUnderstood, OSError, ValueError) as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 1
@@ -420,7 +497,7 @@ def main(arguments):
     old = {file.name: file.read_text() for file in directory.glob("*.svg")}
     if options.check:
         wrong = [name for name in {**old, **plots} if old.get(name) != plots.get(name)]
-        wrong += [options.page.name] if options.page.read_text() != page else []
+        wrong += [file.name for file, text in texts.items() if file.read_text() != text]
         for name in wrong:
             print(f"report.py: {name} is not what the runs say; report.py writes it again", file=sys.stderr)
         return 1 if wrong else 0
@@ -429,7 +506,8 @@ def main(arguments):
         (directory / name).unlink()
     for name, text in plots.items():
         (directory / name).write_text(text)
-    options.page.write_text(page)
+    for file, text in texts.items():
+        file.write_text(text)
     return 0
 
 

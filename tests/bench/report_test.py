@@ -1,5 +1,6 @@
 """The report of the benchmarks, on recorded output."""
 import contextlib
+import functools
 import io
 import pathlib
 import re
@@ -25,6 +26,7 @@ queue 64 B, 1p1c, M messages/s               | NEAR  | declared 1:1 20 +-4% (20)
 queue 64 B, 1p1c, M messages/s               | NEAR  | declared 1:1 20 +-4% (20)              | pipe(2) 1.3 +-12% (21)             |   15.38 | -
 queue 64 B, 1p1c, CPU s per M                | NEAR  | put/get 0.08 +-1% (21)                 | Boost 0.2 +-2% (21)                |    2.50 | -
 queue 64 B, 1p1c, M messages/s               | FAR   | put/get 6 +-4% (3)                     | Boost 2 +-2% (3)                   |    3.00 | 1.10 ok
+(not measured: queue 64 B, 1p1c, M messages/s, NEAR: put/get beside Python, reach 40.00)
 (queue 64 B, 1p1c: 7 samples dropped, the machine's state changed)
 (skipped: ZeroMQ, libzmq3-dev was not there when this was built)
 (skipped: pipe(2), larger messages of several writers mix)
@@ -33,11 +35,15 @@ queue 16 KiB, 1p1c, GB/s                     | FAR   | put/get 1.2e+01 +-nan% (9
 (skipped, does not run here: Python)
 queue 64 MiB, 1p1c, GB/s                     | NEAR  | put/get 0.24 +-1% (3)                  | memcpy, fresh 0.22 +-1% (3)        |    1.09 | 0.50 ok
 """
+POOL = """\
+      2 A processor
+400 tasks of 2 ms on two CPUs, seconds       | NEAR  | tandem 0.4009 +-1% (2)                 | two bare forks 0.3953 +-0% (2)     |    0.99 | 0.97 ok
+"""
 IDLE = """\
       2 A processor
 
 idle, percent of one CPU over 5 s
-  blocked Queue::get                              0.120
+  blocked Queue::get                              0.120   at most 0.5: ok
   two consumers blocked in Queue::get             0.231
 """
 DIGEST = """\
@@ -73,6 +79,13 @@ class RowsTest(unittest.TestCase):
         self.assertEqual(output.rows[8].peer.name, "memcpy, fresh")
         self.assertEqual(output.dropped, ["queue 64 B, 1p1c: 7 samples dropped, the machine's state changed"])
 
+    def test_a_row_may_begin_with_a_digit(self):
+        output = rows.parse(POOL, "pool.txt")
+        self.assertEqual(output.conditions, {"cpu": "2 x A processor"})
+        self.assertEqual([row.row for row in output.rows], ["400 tasks of 2 ms on two CPUs, seconds"])
+        page, _ = report.report_of(PAGE, [output])
+        self.assertIn("| 400 tasks of 2 ms on two CPUs, seconds | NEAR | tandem | two bare forks | **0.99**† | 0.97 | ok |", page)
+
     def test_skipped_peers_are_read_with_the_work_they_are_missing_in(self):
         missing = "libzmq3-dev was not there when this was built"
         self.assertEqual(rows.parse(QUEUE, "recorded.txt").skips, [
@@ -81,6 +94,10 @@ class RowsTest(unittest.TestCase):
             rows.Skip("pipe(2)", "larger messages of several writers mix", "queue 16 KiB, 1p1c"),
             rows.Skip("Python", "does not run here", "queue 64 MiB, 1p1c"),
         ])
+
+    def test_reaches_without_a_row_are_read(self):
+        self.assertEqual(rows.parse(QUEUE, "recorded.txt").unmeasured, [
+            rows.Unmeasured("queue 64 B, 1p1c, M messages/s", "NEAR", "put/get", "Python", 40.0)])
 
     def test_what_is_no_comparison_is_read(self):
         idle, digest = rows.parse(IDLE, "idle.txt"), rows.parse(DIGEST, "digest.txt")
@@ -109,9 +126,10 @@ class RowsTest(unittest.TestCase):
             line + " | more",
             QUEUE.splitlines()[8],  # a second time
             "  a value of nothing      1.000",
+            "(not measured: queue 64 B, 1p1c, M messages/s, NIGH: put/get beside Python, reach 40.00)",
         ):
             with self.subTest(wrong):
-                with self.assertRaisesRegex(rows.NotUnderstood, r"^recorded\.txt:21: "):
+                with self.assertRaisesRegex(rows.NotUnderstood, r"^recorded\.txt:22: "):
                     rows.parse(without + wrong + "\n", "recorded.txt")
         self.assertEqual(len(rows.parse(without + line, "recorded.txt").rows), 9)
 
@@ -205,6 +223,27 @@ class ReportTest(unittest.TestCase):
         self.assertIn("- pipe(2) in queue 16 KiB, 1p1c: larger messages of several writers mix", page)
         self.assertIn("prove nothing", page)  # of two of the files nobody knows how they came about
 
+    def test_medians_of_few_samples_are_marked(self):
+        page, _ = report.report_of(PAGE, [rows.parse(POOL, "pool.txt")])
+        self.assertIn("| **0.99**† | 0.97 | ok |", page)
+        self.assertIn("| tandem 0.4009 ±1 % (2)† | two bare forks 0.3953 ±0 % (2)†, **0.99 x** |", page)
+        page, _ = report.report_of(PAGE, [rows.parse(QUEUE, "queue.txt")])
+        self.assertNotIn("†", page)
+
+    def test_reaches_without_a_row_are_listed(self):
+        page, _ = report.report_of(PAGE, outputs())
+        self.assertIn("| queue 64 B, 1p1c, M messages/s | NEAR | put/get | Python | 40 |", page)
+        page, _ = report.report_of(PAGE, [rows.parse(POOL, "pool.txt")])
+        self.assertNotIn("Not measured", page)
+
+    def test_the_readme_says_what_the_rows_say_and_in_which_state(self):
+        lines = report.readme_table([*outputs(), rows.parse(POOL, "pool.txt")]).splitlines()
+        self.assertEqual(len(lines), 2 + len(report.LINES))
+        self.assertRegex(lines[2], r"one consumer \| NEAR 24\.7 M/s; FAR 6 M/s \| "
+                                   r"NEAR 4\.41 x Boost's message_queue; FAR 3 x Boost's message_queue \|$")
+        self.assertRegex(lines[3], r": put and taken 64 at a time \| not measured \| - \|$")
+        self.assertRegex(lines[-1], r"2 ms \| NEAR 0\.401 s† \| NEAR 0\.99 x two bare forks† \|$")
+
     def test_a_full_run_on_a_quiet_machine_proves_something(self):
         quiet = rows.parse(QUEUE, "queue.txt")
         quiet.conditions["note"] = "half of it only"
@@ -255,6 +294,9 @@ class ReportTest(unittest.TestCase):
             kept = pathlib.Path(directory) / "page" / "runs"
             kept.mkdir(parents=True)
             page.write_text(PAGE)
+            readme = pathlib.Path(directory) / "README.md"
+            readme.write_text("# Short\n\n<!-- begin: figures -->\n<!-- end: figures -->\n\nBy hand.\n")
+            run = functools.partial(run_report, "--readme", readme)
             (kept / "queue.txt").write_text(QUEUE)
             stale = kept.parent / "of_old.svg"
             stale.write_text("<svg/>")
@@ -267,7 +309,7 @@ class ReportTest(unittest.TestCase):
             self.assertEqual(page.read_text(), written)
 
             image = kept.parent / "queue_throughput_near.svg"
-            for file, old, new in ((page, "4.41", "5.41"), (image, "1.58 GB/s", "2.58 GB/s")):
+            for file, old, new in ((page, "4.41", "5.41"), (readme, "24.7", "25.7"), (image, "1.58 GB/s", "2.58 GB/s")):
                 text = file.read_text()
                 self.assertIn(old, text)
                 file.write_text(text.replace(old, new, 1))
@@ -283,7 +325,7 @@ class ReportTest(unittest.TestCase):
             self.assertEqual(page.read_text(), written)
 
 
-def run(*arguments):
+def run_report(*arguments):
     """\\returns the exit status, and what was complained of"""
     complaints = io.StringIO()
     with contextlib.redirect_stderr(complaints):

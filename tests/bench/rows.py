@@ -44,6 +44,17 @@ class Skip:
     row: str  # the first that follows, without its metric; empty if there is none
 
 
+@dataclasses.dataclass(frozen=True)
+class Unmeasured:
+    """A reach that there is no row for."""
+
+    row: str
+    state: str
+    tandem: str
+    peer: str
+    reach: float
+
+
 @dataclasses.dataclass
 class Output:
     """Of one benchmark."""
@@ -53,12 +64,14 @@ class Output:
     rows: list[Row] = dataclasses.field(default_factory=list)
     values: list[Value] = dataclasses.field(default_factory=list)
     skips: list[Skip] = dataclasses.field(default_factory=list)
+    unmeasured: list[Unmeasured] = dataclasses.field(default_factory=list)
     dropped: list[str] = dataclasses.field(default_factory=list)
 
 
 HEAD = ["row", "state", "tandem", "peer", "ratio", "reach"]
 FIGURE = re.compile(r"(?P<name>\S.*?) (?P<median>\S+) \+-(?P<spread>\S+)% \((?P<samples>\d+)\)")
 REACH = re.compile(r"(?P<reach>\d+\.\d\d) (?P<verdict>ok|BELOW)")
+UNMEASURED = re.compile(r"\(not measured: (.+), (NEAR|FAR): (.+) beside (.+), reach (\d+\.\d\d)\)")
 VALUE = re.compile(r"  (?P<name>\S.*?) {2,}(?P<value>\d+\.\d+)(?: +(?P<note>\S.*))?")
 
 
@@ -105,11 +118,11 @@ def parse(text, source):
                 output.conditions[match[1]] = match[2]
             elif match := re.fullmatch(r"\(skipped(?:: |, does not run here: )([^,]+)(?:, (.+))?\)", line):
                 waiting.append((match[1], match[2] or "does not run here"))
+            elif match := UNMEASURED.fullmatch(line):
+                output.unmeasured.append(Unmeasured(*match.groups()[:4], float(match[5])))
             elif re.fullmatch(r"\(.+: \d+ samples dropped, the machine's state changed\)", line):
                 output.dropped.append(line[1:-1])
-            elif match := re.fullmatch(r" *(\d+) (\S.*)", line):  # of uniq -c
-                output.conditions.setdefault("cpu", f"{match[1]} x {match[2]}")
-            elif " | " in line:
+            elif " | " in line:  # before uniq -c: a row may begin with a digit
                 cells = [cell.strip() for cell in line.split(" | ")]
                 if cells == HEAD:
                     continue
@@ -121,6 +134,8 @@ def parse(text, source):
                 output.rows.append(row)
                 output.skips += [Skip(*skip, row.row.rpartition(", ")[0]) for skip in waiting]
                 waiting = []
+            elif match := re.fullmatch(r" *(\d+) (\S.*)", line):  # of uniq -c
+                output.conditions.setdefault("cpu", f"{match[1]} x {match[2]}")
             elif match := VALUE.fullmatch(line):
                 if not title:
                     raise ValueError("a value of nothing")

@@ -4,7 +4,8 @@
 #   tests/bench/run.sh [name...]          queue pipe sync start manager manager_size pool idle digest;
 #                                         all if none is named
 #   tests/bench/run.sh report [name...]   the same, kept in docs/benchmarks/runs; then writes the report
-#                                         docs/benchmarks.md from all that is kept (report.py does that alone)
+#                                         docs/benchmarks.md and the table of the README from all that is kept (report.py
+#                                         does that alone)
 #   tests/bench/run.sh soak [MILLIONS]    so many million messages (100) through one queue: none
 #                                         lost, in order, and no memory grows
 #

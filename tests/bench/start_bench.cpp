@@ -89,7 +89,8 @@ int main(int argc, char** argv) {
   tandem::init(argc, argv);
   bench::Comparison comparison{.work = "start a process that does nothing, and join it",
                                .metrics = {{"p50, ms", false}},
-                               .candidates = {{"posix_spawn", true, posix}}};
+                               .candidates = {{"posix_spawn", true, posix}},
+                               .reaches = {{"tandem, spawn", "posix_spawn", 1 / 1.5, 1 / 1.5}}};
   for (const tandem::StartMethod method : tandem::all_start_methods()) {
     comparison.candidates.push_back(
         {name_of(method), false, [method] { return tandem_process(method, kStarts); }});

@@ -1,4 +1,5 @@
-# Makes the Debian package, checks what it says of itself, unpacks it, and builds both consumers of what is in it.
+# Makes the Debian package, checks what it says of itself and that its dependencies can be had, unpacks it, and builds both
+# consumers of what is in it.
 
 include(${CMAKE_CURRENT_LIST_DIR}/functions.cmake)
 need(dpkg_deb dpkg-deb)
@@ -23,6 +24,25 @@ expect(Maintainer "^tandem developers <tandem@localhost>$")
 foreach(needed IN ITEMS libc6 "libstdc\\+\\+6" libboost-dev libcereal-dev libssl-dev)
   expect(Depends "(^|, )${needed}($|[, ])")
 endforeach()
+
+# Nothing is installed, and nothing fetched: what is not installed yet must be in apt's lists.
+find_program(apt_get apt-get)
+find_program(id id REQUIRED)
+ask(user ${id} -u)
+file(GLOB lists /var/lib/apt/lists/*_Packages*)
+if(NOT apt_get OR NOT user STREQUAL "0")
+  message("Without apt-get or without root: not checked whether what the package depends on can be had.")
+else()
+  execute_process(COMMAND ${apt_get} install --simulate --no-install-recommends ${package} COMMAND_ECHO STDOUT
+                  RESULT_VARIABLE status)
+  if(status EQUAL 0)
+    message("What the package depends on can be had.")
+  elseif(NOT lists)
+    message("apt has no lists: not checked whether what the package depends on can be had.")
+  else()
+    message(FATAL_ERROR "apt-get would not install the package.")
+  endif()
+endif()
 
 set(root ${work}/root)
 run(${dpkg_deb} -x ${package} ${root})

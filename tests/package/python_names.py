@@ -14,7 +14,7 @@ NAMES = {
         Pipe Pool Process ProcessError Queue RLock RawArray RawValue Semaphore SimpleQueue TimeoutError Value
         active_children allow_connection_pickling cpu_count current_process freeze_support get_all_start_methods
         get_context get_logger get_start_method log_to_stderr parent_process reducer set_executable
-        set_forkserver_preload set_start_method""",
+        set_forkserver_preload set_start_method SUBDEBUG SUBWARNING""",
     "multiprocessing.Process": """
         run start join is_alive name daemon pid ident exitcode authkey sentinel interrupt terminate kill close""",
     "multiprocessing.connection": """
@@ -22,7 +22,8 @@ NAMES = {
         Connection.recv_bytes_into Connection.poll Connection.fileno Connection.close Connection.closed
         Connection.readable Connection.writable Listener Listener.accept Listener.address Listener.last_accepted
         Listener.close Pipe XmlClient XmlListener address_type answer_challenge arbitrary_address
-        deliver_challenge wait ConnectionWrapper SocketClient SocketListener rebuild_connection reduce_connection""",
+        deliver_challenge wait ConnectionWrapper SocketClient SocketListener rebuild_connection reduce_connection
+        BUFSIZE CONNECTION_TIMEOUT MESSAGE_LENGTH default_family families""",
     "multiprocessing.managers": """
         BaseManager BaseManager.register BaseManager.start BaseManager.connect BaseManager.get_server
         BaseManager.join BaseManager.shutdown BaseManager.address SyncManager SyncManager.Array
@@ -38,26 +39,27 @@ NAMES = {
         ListProxy.clear ListProxy.copy ListProxy.count ListProxy.extend ListProxy.index ListProxy.insert ListProxy.pop
         ListProxy.remove ListProxy.reverse ListProxy.sort Namespace RemoteError Server SharedMemoryServer State Token
         ProcessLocalSet SetProxy BaseSetProxy BaseDictProxy BasePoolProxy Array Value RebuildProxy all_methods
-        convert_to_error dispatch public_methods rebuild_as_list reduce_array""",
+        convert_to_error dispatch public_methods rebuild_as_list reduce_array HAS_SHMEM listener_client""",
     "multiprocessing.pool": """
         Pool Pool.Process Pool.apply Pool.apply_async Pool.map Pool.map_async Pool.starmap Pool.starmap_async
         Pool.imap Pool.imap_unordered Pool.close Pool.terminate Pool.join ThreadPool ApplyResult MapResult
         AsyncResult AsyncResult.get AsyncResult.wait AsyncResult.ready AsyncResult.successful IMapIterator
         IMapIterator.next IMapUnorderedIterator MaybeEncodingError ExceptionWithTraceback RemoteTraceback
-        mapstar rebuild_exc starmapstar worker""",
+        mapstar rebuild_exc starmapstar worker INIT RUN CLOSE TERMINATE job_counter""",
     "multiprocessing.shared_memory": """
         SharedMemory SharedMemory.buf SharedMemory.close SharedMemory.name SharedMemory.size SharedMemory.unlink
         ShareableList ShareableList.count ShareableList.index ShareableList.format""",
     "multiprocessing.sharedctypes": """
         RawValue RawArray Value Array copy synchronized Synchronized Synchronized.value SynchronizedBase
         SynchronizedBase.acquire SynchronizedBase.get_lock SynchronizedBase.get_obj SynchronizedBase.release
-        SynchronizedArray SynchronizedString make_property rebuild_ctype reduce_ctype""",
+        SynchronizedArray SynchronizedString SynchronizedString.value SynchronizedString.raw make_property
+        rebuild_ctype reduce_ctype class_cache prop_cache template typecode_to_type""",
     "multiprocessing.synchronize": """
         Lock Lock.acquire Lock.release Lock.locked RLock Semaphore Semaphore.acquire Semaphore.get_value
         Semaphore.release BoundedSemaphore Condition Condition.acquire Condition.release Condition.notify
         Condition.notify_all Condition.wait Condition.wait_for Event Event.clear Event.is_set Event.set Event.wait
         Barrier Barrier.abort Barrier.broken Barrier.n_waiting Barrier.parties Barrier.reset Barrier.wait
-        SemLock""",
+        SemLock RECURSIVE_MUTEX SEMAPHORE SEM_VALUE_MAX""",
     "multiprocessing.queues": """
         Queue Queue.put Queue.put_nowait Queue.get Queue.get_nowait Queue.qsize Queue.empty Queue.full Queue.close
         Queue.join_thread Queue.cancel_join_thread JoinableQueue JoinableQueue.task_done JoinableQueue.join
