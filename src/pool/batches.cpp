@@ -226,12 +226,16 @@ bool Dispatcher::cancel(const std::shared_ptr<PoolBatch>& batch) {
 
 void Dispatcher::abandon(const std::shared_ptr<PoolBatch>& batch) noexcept {
   if (os::process_id() != maker_) return;  // a forked copy, where the lock may be held for ever
-  const Lock lock(mutex_);
+  Lock lock(mutex_);
   if (batch->complete() || batch->abandoned_) return;
   batch->abandoned_ = true;
   batch->input_ended_ = true;
   finish_unsent(*batch, cancelled(*batch));
   check_complete(*batch);
+  // Another leader may be reading what belongs to the owner.
+  abandoning_ = true;
+  while (sending_ == batch.get()) sent_one_.wait(lock);
+  abandoning_ = false;
 }
 
 /// What a worker did not begin is the next to be sent.

@@ -30,11 +30,13 @@ Chunk::Chunk(const TaskCall& call, std::size_t first_index) : first_index_(first
   message_.bytes.append(call.callable.data(), call.callable.size());
   message_.descriptors.reserve(call.descriptors.size());
   for (const Fd& fd : call.descriptors) message_.descriptors.push_back(fd.duplicate());
+  size_bytes_ = message_.bytes.size();
 }
 
 void Chunk::add_encoded(std::span<const std::byte> element, std::vector<Fd> descriptors,
                         bool gives_away) {
   const std::uint64_t size = element.size();
+  size_bytes_ += sizeof(size) + size;
   message_.bytes.append(&size, sizeof(size));
   message_.bytes.append(element.data(), element.size());
   for (Fd& fd : descriptors) message_.descriptors.push_back(std::move(fd));
@@ -42,17 +44,23 @@ void Chunk::add_encoded(std::span<const std::byte> element, std::vector<Fd> desc
   ++count_;
 }
 
-void Chunk::roll_back(std::size_t size, std::size_t descriptors) noexcept {
-  message_.bytes.truncate(size);
-  message_.descriptors.erase(
-      message_.descriptors.begin() + static_cast<std::ptrdiff_t>(descriptors),
-      message_.descriptors.end());
+void Chunk::roll_back(Mark to) noexcept {
+  const auto drop = [](auto& all, std::size_t kept) {
+    all.erase(all.begin() + static_cast<std::ptrdiff_t>(kept), all.end());
+  };
+  message_.bytes.truncate(to.bytes);
+  drop(message_.descriptors, to.descriptors);
+  drop(message_.blocks, to.blocks);
 }
 
-void Chunk::finish_element(std::size_t start) noexcept {
+void Chunk::finish_element(Mark start) noexcept {
   Buffer& bytes = message_.bytes;
-  const std::uint64_t size = bytes.size() - start - sizeof(std::uint64_t);
-  std::memcpy(bytes.data() + start, &size, sizeof(size));
+  std::uint64_t size = bytes.size() - start.bytes - sizeof(std::uint64_t);
+  for (std::size_t i = start.blocks; i < message_.blocks.size(); ++i) {
+    size += message_.blocks[i].bytes.size();
+  }
+  std::memcpy(bytes.data() + start.bytes, &size, sizeof(size));
+  size_bytes_ += sizeof(size) + size;
   ++count_;
 }
 
@@ -74,7 +82,11 @@ std::unique_ptr<Chunk> Chunk::split(std::uint32_t first) {
     for (std::size_t i = rest->message_.descriptors.size(); i < descriptors.size(); ++i) {
       rest->message_.descriptors.push_back(descriptors[i].duplicate());
     }
+    const std::size_t front = rest->message_.bytes.size();
     rest->message_.bytes.append(bytes.data() + end, bytes.size() - end);
+    rest->message_.blocks = message_.blocks;  // they are its last element's
+    for (Block& block : rest->message_.blocks) block.at += front - end;
+    rest->size_bytes_ += size_bytes_ - end;
   } catch (const SystemError&) {
     return nullptr;
   } catch (const std::bad_alloc&) {
@@ -86,6 +98,8 @@ std::unique_ptr<Chunk> Chunk::split(std::uint32_t first) {
   rest->batch_ = batch_;
   rest->cancelled_ = cancelled_;
   message_.bytes.truncate(end);
+  message_.blocks.clear();
+  size_bytes_ = end;
   count_ = first;
   return rest;
 }

@@ -181,6 +181,7 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
   header.flags = watcher_.timed() || c.batch_->options_.timeout ? kTimed : 0;
   std::memcpy(c.message_.bytes.data(), &header, sizeof(header));
 
+  sending_ = c.batch_.get();
   lock.unlock();
   try {
     if (!c.message_.descriptors.empty()) {
@@ -190,12 +191,15 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
     }
     seat.worker->pipe.send(std::move(c.message_));  // takes the descriptors, leaves the bytes
     lock.lock();
+    sent_one();
   } catch (const EndOfFile&) {
     seat.cut_off = true;
     lock.lock();
+    sent_one();
   } catch (...) {
     const std::exception_ptr error = std::current_exception();
     lock.lock();
+    sent_one();
     const std::unique_ptr<Chunk> unsent = std::move(seat.in_flight.back());
     seat.in_flight.pop_back();
     seat.tasks_sent -= tasks;
@@ -204,6 +208,11 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
     sent_ -= tasks;
     fail_chunk(c, error);
   }
+}
+
+void Dispatcher::sent_one() noexcept {
+  sending_ = nullptr;
+  if (abandoning_) sent_one_.notify_all();
 }
 
 /// Takes what the worker sent. \returns whether there was anything

@@ -108,6 +108,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] bool pass(Lock& lock);
   void dispatch(Lock& lock);
   void send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk);
+  void sent_one() noexcept;
   [[nodiscard]] Seat* choose(const Chunk& chunk, const PoolBatch& batch);
   [[nodiscard]] bool takes_work(const Seat& seat) const noexcept;
   [[nodiscard]] std::size_t quota(const Seat& seat) const noexcept;
@@ -198,7 +199,10 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   std::size_t background_tasks_ = 0;  // unfinished ones of background batches
   std::size_t done_ = 0;
   std::size_t failed_ = 0;
-  std::size_t sent_ = 0;  // at workers
+  std::size_t sent_ = 0;                // at workers
+  const PoolBatch* sending_ = nullptr;  // whose chunk the leader is sending
+  std::condition_variable sent_one_;
+  bool abandoning_ = false;  // somebody waits for that
 
   std::vector<Follower*> followers_;
   Fd bell_;

@@ -202,7 +202,9 @@ void SharedChannel::stream(const Outgoing& message, std::span<const std::byte> p
       const std::span<const std::byte> piece = pieces.next(most);
       left -= piece.size();
       if (left == 0) kind = RecordKind::last;
-      await_room(shm::record_bytes(prefix.size() + piece.size()));
+      // Who is woken for each record sleeps again after it.
+      await_room(shm::record_bytes(prefix.size() + piece.size()),
+                 std::min(left, out_.capacity() / 2));
       put({kind, with_descriptors && !prefix.empty(), message.type}, prefix, piece);
       if (kind == RecordKind::first) kind = RecordKind::more;
     }
@@ -237,7 +239,7 @@ void SharedChannel::put(const Record& record, std::span<const std::byte> prefix,
   }
 }
 
-void SharedChannel::await_room(std::size_t bytes) {
+void SharedChannel::await_room(std::size_t bytes, std::size_t wished) {
   const auto enough = [&] { return out_.room(out_.tail(), bytes) >= bytes; };
   const auto look_up = [&] { return enough() || !in_.empty() || peer_closed(); };
   long long slept_from = 0;
@@ -250,7 +252,7 @@ void SharedChannel::await_room(std::size_t bytes) {
     if (peer_closed()) throw_end_of_file("send");
     if (send_spin_.spin(look_up)) continue;
     if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
-    arm_writer(bytes);
+    arm_writer(std::max(bytes, wished));
     arm_reader();
     const bool fenced = os::heavy_fence();
     if (!enough() && in_.empty() && !peer_closed()) sleep(Deadline::never(), fenced);

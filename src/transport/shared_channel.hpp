@@ -110,7 +110,8 @@ class SharedChannel final : public detail::ByteChannel,
 
   // Sending.
   void require_peer();
-  void await_room(std::size_t bytes);
+  /// \param wished one that has to sleep for them sleeps until so many are free
+  void await_room(std::size_t bytes, std::size_t wished = 0);
   /// \returns nothing when the socket is full and the caller does not wait
   [[nodiscard]] std::optional<DescriptorNote> ship(const std::vector<detail::Fd>& descriptors,
                                                    bool wait);

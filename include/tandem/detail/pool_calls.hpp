@@ -34,8 +34,8 @@ struct PoolCallsImpl {
     auto batch = std::make_shared<ValueBatch<typename Task::Result>>(name, make_task_call<Task>(f),
                                                                      std::move(options), 1);
     auto chunk = std::make_unique<Chunk>(batch->call(), 0);
-    chunk->add(
-        [&]([[maybe_unused]] Encoder& to) { (encode_argument<Argument<A>>(to, args), ...); });
+    chunk->add([&]([[maybe_unused]] Encoder& to) { (encode_argument<Argument<A>>(to, args), ...); },
+               !in_background);
     core->open(batch, in_background);
     core->submit(batch, std::move(chunk));
     core->end_input(batch, nullptr);
@@ -46,6 +46,7 @@ struct PoolCallsImpl {
   static typename Task::Result apply(const Core& core, TaskOptions options, const F& f,
                                      const A&... args) {
     const auto batch = start<Task>(core, "Pool::apply", std::move(options), f, false, args...);
+    const Abandon abandon{*core, batch};
     PoolCore::Lock lock = core->lock();
     static_cast<void>(core->wait(lock, batch, false, Deadline::never()));
     return batch->take();
@@ -64,7 +65,7 @@ struct PoolCallsImpl {
         name, make_task_call<Task>(f), std::move(options), length(range));
     core->open(batch, false);
     const Abandon abandon{*core, batch};
-    RangeFeed<Range&> feed(range);
+    RangeFeed<Range&> feed(range, true);
     for (;;) {
       feed.run(*core, batch);
       PoolCore::Lock lock = core->lock();
@@ -98,13 +99,13 @@ struct PoolCallsImpl {
                                                     bool ordered) {
     auto batch = std::make_shared<StreamBatch<typename Task::Result>>(
         name, make_task_call<Task>(f), std::move(options), length(range), ordered);
-    auto feed = std::make_unique<RangeFeed<Range>>(std::forward<Range>(range));
+    auto feed = std::make_unique<RangeFeed<Range>>(std::forward<Range>(range), false);
     core->open(batch, true);
     return {core, std::move(batch), std::move(feed)};
   }
 
  private:
-  /// A map that is left by an exception takes its tasks with it.
+  /// A call that is left by an exception takes its tasks with it.
   struct Abandon {
     PoolCore& core;
     const std::shared_ptr<PoolBatch> batch;

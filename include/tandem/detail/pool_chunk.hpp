@@ -86,20 +86,22 @@ class TANDEM_EXPORT Chunk {
   Chunk& operator=(const Chunk&) = delete;
 
   /// Appends the task that `write` encodes. \throws what it throws, and is then as it was
+  /// \param lasts whether the value stays where it is until the call it belongs to has ended, or
+  ///   was abandoned: then its large parts are sent from there. Such an element is to be the last
   template <class Write>
-  void add(Write write) {
-    const std::size_t size = message_.bytes.size();
-    const std::size_t descriptors = message_.descriptors.size();
+  void add(Write write, bool lasts) {
+    const Mark mark{message_.bytes.size(), message_.descriptors.size(), message_.blocks.size()};
     static_cast<void>(message_.bytes.extend(sizeof(std::uint64_t)));
     try {
-      Encoder encoder(message_.bytes, Route::process, &message_.descriptors);
+      Encoder encoder(message_.bytes, Route::process, &message_.descriptors,
+                      lasts ? &message_.blocks : nullptr);
       write(encoder);
       if (encoder.shipped()) gives_away_ = true;  // the pool has it now
     } catch (...) {
-      roll_back(size, descriptors);
+      roll_back(mark);
       throw;
     }
-    finish_element(size);
+    finish_element(mark);
   }
   /// Appends an element that is encoded already, with its descriptors.
   /// \param gives_away whether it holds a handle that has one owner
@@ -108,7 +110,7 @@ class TANDEM_EXPORT Chunk {
 
   [[nodiscard]] std::size_t first_index() const noexcept { return first_index_; }
   [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
-  [[nodiscard]] std::size_t size_bytes() const noexcept { return message_.bytes.size(); }
+  [[nodiscard]] std::size_t size_bytes() const noexcept { return size_bytes_; }
 
  private:
   friend class Dispatcher;
@@ -122,10 +124,17 @@ class TANDEM_EXPORT Chunk {
   /// \returns null, and it stays whole, where there is no memory for them or no descriptor
   [[nodiscard]] std::unique_ptr<Chunk> split(std::uint32_t first);
 
-  void roll_back(std::size_t size, std::size_t descriptors) noexcept;
-  void finish_element(std::size_t start) noexcept;
+  /// How large the message was.
+  struct Mark {
+    std::size_t bytes;
+    std::size_t descriptors;
+    std::size_t blocks;
+  };
+  void roll_back(Mark to) noexcept;
+  void finish_element(Mark start) noexcept;
 
   PoolMessage message_;
+  std::size_t size_bytes_;
   std::size_t first_index_;
   std::uint32_t count_ = 0;
   bool gives_away_ = false;  // an element holds what only the first to begin it can have

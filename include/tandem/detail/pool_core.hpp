@@ -220,7 +220,7 @@ class TANDEM_EXPORT PoolCore {
   virtual bool cancel(const std::shared_ptr<PoolBatch>& batch) = 0;
   /// The same for all calls; input that was not read yet is not run.
   virtual void cancel_unsent(std::string_view call) = 0;
-  /// Its owner is gone: nothing more is sent, outcomes are dropped.
+  /// Its owner is gone: nothing more is sent once this returns, outcomes are dropped.
   virtual void abandon(const std::shared_ptr<PoolBatch>& batch) noexcept = 0;
   /// Has the callbacks of a complete batch run on the background thread, or here when that has
   /// ended.

@@ -45,7 +45,9 @@ class RangeFeed final : public Feed {
  public:
   using Element = std::ranges::range_value_t<Range>;
 
-  explicit RangeFeed(Range&& range) : range_(std::forward<Range>(range)) {}
+  /// \param lasting the elements stay where and what they are until the call has ended
+  explicit RangeFeed(Range&& range, bool lasting)
+      : range_(std::forward<Range>(range)), lasting_(lasting && kElementsLast) {}
 
  protected:
   void read(PoolCore& core, const std::shared_ptr<PoolBatch>& batch, std::size_t n) override {
@@ -61,11 +63,13 @@ class RangeFeed final : public Feed {
         const Element& element = **position_;
         // What is thrown from here on is the element's own.
         try {
-          chunk->add([&](Encoder& to) {
-            const std::size_t before = to.descriptors()->size();
-            encode(to, element);
-            handles = to.descriptors()->size() != before;
-          });
+          chunk->add(
+              [&](Encoder& to) {
+                const std::size_t before = to.descriptors()->size();
+                encode(to, element);
+                handles = to.descriptors()->size() != before;
+              },
+              lasting_);
         } catch (...) {
           encode_error = std::current_exception();
         }
@@ -82,6 +86,11 @@ class RangeFeed final : public Feed {
   }
 
  private:
+  // Not those that are made, or overwritten, as the range is gone through.
+  static constexpr bool kElementsLast =
+      std::ranges::forward_range<Range> &&
+      std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+
   /// Goes to the next element. \returns false at the end
   bool advance() {
     if (!position_) {
@@ -94,6 +103,7 @@ class RangeFeed final : public Feed {
   }
 
   Range range_;
+  const bool lasting_;
   std::optional<std::ranges::iterator_t<Range>> position_;
   std::size_t index_ = 0;
 };

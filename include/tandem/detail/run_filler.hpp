@@ -13,7 +13,7 @@
 namespace tandem::detail {
 
 /// The bytes are copied once, from where they lie into the run; no room is zero-filled for them.
-/// What is allocated is in proportion to what has come, whatever size was said.
+/// What is allocated beyond kAtOnceBytes is in proportion to what has come, whatever size was said.
 template <class Run>
 class RunFiller {
  public:
@@ -51,11 +51,13 @@ class RunFiller {
  private:
   // So often has the beginning of a large run been copied when it is complete: an eighth in all.
   static constexpr std::size_t kGrowth = 8;
+  static constexpr std::size_t kAtOnceBytes = std::size_t{64} << 20;
 
   void make_room(std::size_t elements) {
     const std::size_t size = run_.size() + elements;
     if (size <= run_.capacity()) return;
-    run_.reserve(std::max(size, std::min(total_, size * kGrowth)));
+    const std::size_t most = std::max(size * kGrowth, kAtOnceBytes / sizeof(Element));
+    run_.reserve(std::max(size, std::min(total_, most)));
     const std::size_t bytes = run_.capacity() * sizeof(Element);
     if (bytes >= kLargeMemory) expect_filling(run_.data(), bytes);
   }
