@@ -220,10 +220,20 @@ bool Dispatcher::drain(Lock& lock, Seat& seat, std::size_t at_most) {
   lock.unlock();
   std::size_t taken = 0;
   try {
-    for (; taken < at_most; ++taken) {
-      std::optional<PoolMessage> message = seat.worker->pipe.try_recv();
+    PoolEnd& pipe = seat.worker->pipe;
+    while (taken < at_most) {
+      const std::size_t n = pipe.visit_small(at_most - taken, [&](std::uint32_t type, auto bytes) {
+        require_pool_message(type, "Pool");
+        Decoder from(bytes, Route::connection);
+        handle(lock, seat, from);
+      });
+      taken += n;
+      if (n != 0) continue;
+      std::optional<PoolMessage> message = pipe.try_recv();
       if (!message) break;
-      handle(lock, seat, *message);
+      ++taken;
+      Decoder from = message->decoder(Route::connection);
+      handle(lock, seat, from);
     }
   } catch (const EndOfFile&) {
     seat.hung_up = true;
@@ -238,8 +248,7 @@ bool Dispatcher::drain(Lock& lock, Seat& seat, std::size_t at_most) {
 
 /// Called without the lock. \throws DecodeError when the message is not what the worker should send,
 /// EndOfFile when it ends amid it
-void Dispatcher::handle(Lock& lock, Seat& seat, PoolMessage& message) {
-  Decoder from = message.decoder(Route::connection);
+void Dispatcher::handle(Lock& lock, Seat& seat, Decoder& from) {
   const auto header = from.read_raw<ResultHeader>();
   switch (header.kind) {
     case ResultKind::ready: {

@@ -113,7 +113,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   [[nodiscard]] bool takes_work(const Seat& seat) const noexcept;
   [[nodiscard]] std::size_t quota(const Seat& seat) const noexcept;
   [[nodiscard]] bool drain(Lock& lock, Seat& seat, std::size_t at_most);
-  void handle(Lock& lock, Seat& seat, PoolMessage& message);
+  void handle(Lock& lock, Seat& seat, Decoder& message);
   void handle_outcome(Lock& lock, Seat& seat, const ResultHeader& header, Decoder& from);
   void settle(Seat& seat, std::exception_ptr error, TaskTimes times, bool died = false);
   void learn(const Chunk& chunk, PoolBatch& batch, std::uint64_t run_ns);

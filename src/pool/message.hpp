@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "tandem/detail/buffer.hpp"
@@ -41,13 +42,18 @@ struct TaskTimes {
   std::uint64_t ran_ns = 0;
 };
 
-// These bytes need no second encoding.
+/// \throws DecodeError
+inline void require_pool_message(std::uint32_t type, std::string_view call_and_object) {
+  if (type != fingerprint<PoolMessage>()) throw_wrong_type(call_and_object, "pool's message");
+}
+
+// These bytes need no second encoding. Pool and worker watch each other's process.
 template <>
 class OutgoingValue<PoolMessage> {
  public:
   OutgoingValue(const PoolMessage& value, Route /*route*/)
-      : message_{fingerprint<PoolMessage>(), value.bytes.bytes(), &value.descriptors,
-                 value.blocks} {}
+      : message_{fingerprint<PoolMessage>(), value.bytes.bytes(), &value.descriptors, value.blocks,
+                 true} {}
   [[nodiscard]] const Outgoing& message() const noexcept { return message_; }
   void shipped() noexcept {}
 
@@ -72,9 +78,7 @@ class IncomingValue<PoolMessage> {
 
   [[nodiscard]] Incoming& message() noexcept { return message_; }
   [[nodiscard]] PoolMessage take(Route /*route*/, std::string_view call_and_object) {
-    if (message_.type != fingerprint<PoolMessage>()) {
-      throw_wrong_type(call_and_object, "a pool's message");
-    }
+    require_pool_message(message_.type, call_and_object);
     value_.bytes.truncate(message_.size);
     value_.descriptors = std::move(message_.descriptors);
     value_.rest = std::move(message_.rest);

@@ -238,8 +238,8 @@ void Run::send(ResultKind kind) {
   std::memcpy(out_.bytes.data(), &header, sizeof(header));
   pool_.send(std::move(out_));
   static_cast<void>(result_->shipped());
-  doing_.rest();
   too_large_ = max_memory_bytes_ != 0 && os::resident_bytes() > max_memory_bytes_;
+  if (position_ == header_.end || too_large_) doing_.rest();
 }
 
 void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,

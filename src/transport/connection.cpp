@@ -5,6 +5,8 @@
 
 namespace tandem::detail {
 
+std::size_t ByteChannel::visit_small(std::size_t, Visitor) { return 0; }
+
 void ConnectionEnd::throw_closed(const char* call) {
   throw Closed(concat("Connection::", call, ": the connection was closed or moved from here"));
 }

@@ -33,6 +33,11 @@ bool is_later_part(const RecordHeader& header) noexcept {
   return header.kind() == RecordKind::more || header.kind() == RecordKind::last;
 }
 
+/// A message in one record, without descriptors.
+bool is_small(const RecordHeader& header) noexcept {
+  return header.kind() == RecordKind::whole && !header.has_descriptors();
+}
+
 /// The bytes of a message and of its blocks, in order.
 class Pieces {
  public:
@@ -149,7 +154,7 @@ auto SharedChannel::settled(F call) {
 void SharedChannel::send(const Outgoing& message) {
   require_open("send");
   settled([&] {
-    require_peer();
+    require_peer(message.peer_is_watched);
     std::array<std::byte, sizeof(std::uint64_t) + sizeof(DescriptorNote)> front;
     const std::uint64_t total = message.size();
     std::memcpy(front.data(), &total, sizeof total);
@@ -173,7 +178,7 @@ void SharedChannel::send(const Outgoing& message) {
 bool SharedChannel::try_send(const Outgoing& message) {
   require_open("try_send");
   return settled([&] {
-    require_peer();
+    require_peer(message.peer_is_watched);
     const bool with_descriptors = message.descriptors != nullptr && !message.descriptors->empty();
     const std::size_t size = message.bytes.size() + (with_descriptors ? sizeof(DescriptorNote) : 0);
     if (size > out_.capacity() - sizeof(RecordHeader)) return false;
@@ -294,8 +299,8 @@ void SharedChannel::await_socket_room() {
   if (peer_closed()) throw_end_of_file("send");
 }
 
-void SharedChannel::require_peer() {
-  if (peer_closed() || probe_peer()) throw_end_of_file("send");
+void SharedChannel::require_peer(bool watched) {
+  if (peer_closed() || (!watched && probe_peer())) throw_end_of_file("send");
 }
 
 bool SharedChannel::probe_peer() {
@@ -320,6 +325,40 @@ bool SharedChannel::peer_closed() const noexcept {
 bool SharedChannel::recv(Incoming& into, Deadline deadline) {
   require_open("recv");
   return settled([&] { return receive(into, deadline); });
+}
+
+std::size_t SharedChannel::visit_small(std::size_t at_most, detail::Visitor visitor) {
+  require_open("recv");
+  if (!stash_.empty() || partial_) return 0;
+  return settled([&] {
+    std::size_t n = 0;
+    Cursor at = in_.head();
+    try {
+      flow_.open = true;
+      for (RecordHeader header; n < at_most && in_.peek(at, header) && is_small(header); ++n) {
+        const Cursor from = at;
+        at = at.advanced(shm::record_bytes(header.size()), 1);
+        detail::Buffer joined;
+        std::span<const std::byte> bytes;
+        in_.visit(from, 0, header.size(), [&](auto piece) {
+          if (piece.size() == header.size()) {
+            bytes = piece;
+          } else {
+            joined.append(piece.data(), piece.size());
+            bytes = joined.bytes();
+          }
+        });
+        visitor.take(visitor.context, header.type, bytes);
+      }
+      flow_.open = false;
+    } catch (...) {
+      flow_.open = false;
+      if (at != in_.head()) consume_to(at);
+      throw;
+    }
+    if (n != 0) consume_to(at);
+    return n;
+  });
 }
 
 bool SharedChannel::poll(Deadline deadline) {
@@ -628,10 +667,13 @@ std::vector<detail::Fd> SharedChannel::descriptors_of(const RecordHeader& header
 }
 
 void SharedChannel::consume(const RecordHeader& header) {
+  const bool ends = header.kind() == RecordKind::whole || header.kind() == RecordKind::last;
+  consume_to(in_.head().advanced(shm::record_bytes(header.size()), ends ? 1 : 0));
+}
+
+void SharedChannel::consume_to(Cursor to) {
   if (covered_) disarm_reader();
   const Cursor from = in_.head();
-  const bool ends = header.kind() == RecordKind::whole || header.kind() == RecordKind::last;
-  const Cursor to = from.advanced(shm::record_bytes(header.size()), ends ? 1 : 0);
   in_.consume(to);
   os::light_fence(in_.state().fences_needed.load(std::memory_order_relaxed) != 0);
   std::uint32_t word = in_.state().writer_parked.load(std::memory_order_relaxed);

@@ -55,6 +55,7 @@ class SharedChannel final : public detail::ByteChannel,
   void send(const detail::Outgoing& message) override;
   bool try_send(const detail::Outgoing& message) override;
   bool recv(detail::Incoming& into, detail::Deadline deadline) override;
+  [[nodiscard]] std::size_t visit_small(std::size_t at_most, detail::Visitor visitor) override;
   bool poll(detail::Deadline deadline) override;
   int fd() override;
 
@@ -109,7 +110,8 @@ class SharedChannel final : public detail::ByteChannel,
   static constexpr unsigned kManyNaps = 4;
 
   // Sending.
-  void require_peer();
+  /// \param watched how the peer fares need not be looked up
+  void require_peer(bool watched);
   /// \param wished one that has to sleep for them sleeps until so many are free
   void await_room(std::size_t bytes, std::size_t wished = 0);
   /// \returns nothing when the socket is full and the caller does not wait
@@ -150,6 +152,7 @@ class SharedChannel final : public detail::ByteChannel,
   [[nodiscard]] std::vector<detail::Fd> descriptors_of(const shm::RecordHeader& header,
                                                        const Front& front);
   void consume(const shm::RecordHeader& header);
+  void consume_to(shm::Cursor to);
   /// Without the rest of its stream, if it has one: that is skipped as it comes.
   void discard(const shm::RecordHeader& header);
   [[nodiscard]] bool something_waits();

@@ -24,6 +24,7 @@
 
 #include "fuzz/target.hpp"
 #include "os/memfd.hpp"
+#include "support/pieces.hpp"
 #include "tandem/connection.hpp"
 #include "tandem/detail/call.hpp"
 #include "tandem/detail/codec.hpp"
@@ -97,6 +98,12 @@ template <class T>
 void check(std::span<const std::byte> bytes) {
   Decoder from(bytes, Route::queue);
   const T value = decode_value<T>(from);
+  const std::size_t left = from.left();
+  // As it comes over a connection: the same value, and as much left over.
+  test::Pieces pieces(bytes, 7);
+  Decoder in_pieces(pieces.handle(), bytes.size(), Route::queue);
+  static_cast<void>(decode_value<T>(in_pieces));
+  if (in_pieces.left() != left) throw std::logic_error("another value in pieces");
   Buffer first;
   Encoder to_first(first, Route::queue);
   encode_value(to_first, value);

@@ -39,6 +39,7 @@ enum class Op : std::uint8_t {
   hang_up,
   recv,
   try_recv,
+  recv_in_pieces,
   poll,
   try_send,
   look,
@@ -71,7 +72,7 @@ class World {
       ring.tail.store(shm::Cursor(ring.tail.load()).with_streaming(false).raw());
     }
   }
-  bool recv(Deadline deadline);
+  bool recv(Deadline deadline, bool in_pieces = false);
   void adopt(std::span<const std::byte> bytes);
 
   std::unique_ptr<ByteChannel> end_;
@@ -80,7 +81,7 @@ class World {
   std::vector<std::byte> room_;
 };
 
-bool World::recv(Deadline deadline) {
+bool World::recv(Deadline deadline, bool in_pieces) {
   Incoming into;
   into.context = &room_;
   into.grow = [](Incoming& self, std::size_t size) -> std::byte* {
@@ -89,8 +90,13 @@ bool World::recv(Deadline deadline) {
     room.resize(size + 1);
     return room.data();
   };
+  into.takes_inflow = in_pieces;
   let_no_stream_wait();
-  return end_->recv(into, deadline);
+  if (!end_->recv(into, deadline)) return false;
+  for (std::size_t got = 0; into.rest != nullptr && got < into.rest_bytes;) {
+    got += into.rest->next().size();
+  }
+  return true;
 }
 
 void World::adopt(std::span<const std::byte> bytes) {
@@ -140,6 +146,9 @@ void World::step(Op op, Input& from) {
       return;
     case Op::try_recv:
       static_cast<void>(recv(Deadline::now()));
+      return;
+    case Op::recv_in_pieces:
+      static_cast<void>(recv(Deadline::now(), true));
       return;
     case Op::poll:
       let_no_stream_wait();
@@ -212,6 +221,8 @@ std::vector<std::string> seeds() {
   const auto add = [&all](Seed seed) {
     Seed other = seed;
     all.push_back(seed.raw(Op::recv).raw(Op::recv).raw(Op::look).raw(Op::poll).done());
+    Seed third = other;
+    all.push_back(third.raw(Op::recv_in_pieces).raw(Op::recv_in_pieces).raw(Op::recv).done());
     all.push_back(other.raw(Op::look).raw(Op::hang_up).raw(Op::recv).raw(Op::recv).done());
   };
   const std::string note = as_text({std::uint64_t{1} << 32 | 1});

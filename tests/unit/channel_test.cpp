@@ -65,6 +65,33 @@ std::optional<Received> receive(ByteChannel& end, Deadline deadline = Deadline::
 
 std::string receive_text(ByteChannel& end) { return receive(end).value().text; }
 
+/// A message that is received as it is read, if it is large.
+class Flow {
+ public:
+  explicit Flow(ByteChannel& end) {
+    sink_.incoming.takes_inflow = true;
+    EXPECT_TRUE(end.recv(sink_.incoming, Deadline::never()));
+  }
+  [[nodiscard]] bool comes_later() const noexcept { return sink_.incoming.rest != nullptr; }
+  [[nodiscard]] std::size_t size() const noexcept { return sink_.incoming.rest_bytes; }
+  [[nodiscard]] std::vector<Fd>& descriptors() noexcept { return sink_.incoming.descriptors; }
+  [[nodiscard]] const Inflow& inflow() const noexcept { return *sink_.incoming.rest; }
+  /// \returns at least that many of the next bytes
+  std::string read(std::size_t least) {
+    std::string text;
+    while (text.size() < least) {
+      const auto piece = sink_.incoming.rest->next();
+      EXPECT_FALSE(piece.empty());
+      text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    }
+    return text;
+  }
+  void let_go() noexcept { sink_.incoming.rest.reset(); }
+
+ private:
+  TextSink sink_;
+};
+
 std::string pattern(std::size_t size, unsigned seed) {
   std::string text(size, '\0');
   std::minstd_rand random(seed + 1);
@@ -471,6 +498,78 @@ TEST_F(ChannelTest, AHalfTakenStreamTravelsAlong) {
   EXPECT_EQ(receive_text(*near_), pattern(2'000'000, 4));
 }
 
+TEST_F(ChannelTest, ALargeMessageIsReadAsItComes) {
+  for (const std::size_t size : {65'537U, 100'000U, 262'144U, 3'000'001U}) {
+    std::jthread other([&] {
+      send(*far_, pattern(size, 1), 5);
+      send(*far_, "after it");
+    });
+    Flow flow(*near_);
+    ASSERT_TRUE(flow.comes_later());
+    ASSERT_EQ(flow.size(), size);
+    EXPECT_EQ(flow.read(size), pattern(size, 1));
+    flow.let_go();
+    EXPECT_EQ(receive_text(*near_), "after it");
+  }
+}
+
+TEST_F(ChannelTest, WhatIsNotReadOfALargeMessageIsSkipped) {
+  static_cast<void>(near_->fd());
+  for (const std::size_t read : {0U, 1U, 100'000U, 999'000U, 1'000'000U}) {
+    std::jthread other([&] {
+      send(*far_, pattern(1'000'000, 1));
+      send(*far_, "after it");
+    });
+    {
+      Flow flow(*near_);
+      static_cast<void>(flow.read(read));
+    }
+    EXPECT_EQ(receive_text(*near_), "after it");
+    EXPECT_FALSE(near_->poll(Deadline::now()));
+    EXPECT_FALSE(is_readable(near_->fd()));
+  }
+}
+
+TEST_F(ChannelTest, AnEndIsNotUsedWhileItsMessageComes) {
+  std::jthread other([&] { send(*far_, pattern(1'000'000, 1)); });
+  Flow flow(*near_);
+  static_cast<void>(flow.read(1));
+  EXPECT_THROW(send(*near_, "x"), Error);
+  EXPECT_THROW(static_cast<void>(receive_text(*near_)), Error);
+  EXPECT_THROW(static_cast<void>(near_->poll(Deadline::now())), Error);
+  flow.let_go();
+  send(*near_, "x");
+  EXPECT_EQ(receive_text(*far_), "x");
+}
+
+TEST_F(ChannelTest, DescriptorsComeBeforeTheBytesOfALargeMessage) {
+  std::jthread other([&] {
+    std::vector<Fd> descriptors;
+    descriptors.push_back(os::make_event_fd());
+    send(*far_, pattern(500'000, 1), 1, &descriptors);
+  });
+  Flow flow(*near_);
+  EXPECT_EQ(flow.descriptors().size(), 1U);
+  EXPECT_EQ(flow.read(500'000), pattern(500'000, 1));
+}
+
+TEST_F(ChannelTest, BlocksComeWhereTheyBelong) {
+  const std::string own = pattern(100, 1);
+  const std::string block = pattern(Block::kLeastBytes, 2);
+  const auto bytes = [](const std::string& text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+  };
+  using Places = std::vector<std::size_t>;
+  for (const Places& places : {Places{0}, Places{100}, Places{0, 0, 100, 100}, Places{7, 50}}) {
+    std::vector<Block> blocks;
+    std::string whole = own;
+    for (const std::size_t at : places) blocks.push_back({at, bytes(block)});
+    for (auto at = places.rbegin(); at != places.rend(); ++at) whole.insert(*at, block);
+    std::jthread other([&] { far_->send({1, bytes(own), nullptr, blocks}); });
+    EXPECT_TRUE(receive_text(*near_) == whole);
+  }
+}
+
 TEST_F(ChannelTest, RoutesThatLeadToNobodyInParticularAreRefused) {
   for (const Route route : {Route::queue, Route::manager, Route::socket}) {
     Transfer transfer;
@@ -577,6 +676,54 @@ TEST_F(SpoiledChannelTest, AStreamOfAnImpossibleSizeIsADecodeError) {
   std::memcpy(ring() + 8, &size, sizeof size);
   state().tail.store(3);
   EXPECT_THROW(receive_text(*reader_), DecodeError);
+}
+
+/// Puts the beginning of a message of 100 000 bytes, whose first record has 8 of them.
+class HalfMessageTest : public SpoiledChannelTest {
+ protected:
+  void begin(bool streaming) {
+    const shm::RecordHeader first{16U | 2U << 28, 1};
+    const std::uint64_t size = 100'000;
+    std::memcpy(ring(), &first, sizeof first);
+    std::memcpy(ring() + 8, &size, sizeof size);
+    std::memcpy(ring() + 16, "12345678", 8);
+    state().tail.store(shm::Cursor(3).with_streaming(streaming).raw());
+  }
+};
+
+TEST_F(HalfMessageTest, WhoseWriterDiesIsTheEndOfFile) {
+  begin(true);
+  Flow flow(*reader_);
+  EXPECT_EQ(flow.read(1), "12345678");
+  relay_.reset();
+  EXPECT_THROW(flow.read(1), EndOfFile);
+  EXPECT_TRUE(flow.inflow().failed());
+  EXPECT_FALSE(flow.inflow().broken_off());
+  flow.let_go();
+  EXPECT_THROW(receive_text(*reader_), EndOfFile);
+}
+
+TEST_F(HalfMessageTest, ThatIsBrokenOffIsNoMessage) {
+  begin(false);
+  Flow flow(*reader_);
+  EXPECT_EQ(flow.read(1), "12345678");
+  EXPECT_THROW(flow.read(1), EndOfFile);
+  EXPECT_TRUE(flow.inflow().broken_off());
+  flow.let_go();
+  EXPECT_FALSE(receive(*reader_, Deadline::now()));
+}
+
+TEST_F(HalfMessageTest, WhosePartsDoNotFitIsADecodeError) {
+  begin(true);
+  const shm::RecordHeader last{8U | 4U << 28, 1};  // 99 992 bytes are lacking
+  std::memcpy(ring() + 24, &last, sizeof last);
+  state().tail.store(5);
+  Flow flow(*reader_);
+  EXPECT_EQ(flow.read(1), "12345678");
+  EXPECT_THROW(flow.read(1), DecodeError);
+  EXPECT_TRUE(flow.inflow().failed());
+  flow.let_go();
+  EXPECT_FALSE(receive(*reader_, Deadline::now()));
 }
 
 TEST_F(SpoiledChannelTest, DescriptorsThatNeverCameAreADecodeErrorOfThatMessage) {

@@ -30,6 +30,7 @@
 #include <variant>
 #include <vector>
 
+#include "support/pieces.hpp"
 #include "support/random.hpp"
 #include "tandem/sendable.hpp"
 
@@ -216,6 +217,17 @@ T decoded(std::span<const std::byte> bytes) {
   return value;
 }
 
+/// The same, of bytes that come in pieces.
+template <class T>
+T decoded(std::span<const std::byte> bytes, std::size_t most_in_a_piece) {
+  test::Pieces pieces(bytes, most_in_a_piece);
+  Decoder from(pieces.handle(), bytes.size(), Route::connection);
+  T value = decode<T>(from);
+  from.expect_end();
+  EXPECT_TRUE(pieces.gone());
+  return value;
+}
+
 /// What a core does between the two shells.
 template <class T>
 T delivered(const T& value, Route route = Route::queue) {
@@ -237,6 +249,9 @@ void round_trip(const T& value) {
       << type_name<T>();
   EXPECT_TRUE(delivered(value) == value) << type_name<T>();
   EXPECT_TRUE(delivered(value, Route::socket) == value) << type_name<T>();
+  for (const std::size_t most : {1U, 3U, 11U}) {
+    EXPECT_TRUE(decoded<T>(encoded(value), most) == value) << type_name<T>() << most;
+  }
 }
 
 TEST(CodecTest, ValuesArriveAsTheyWere) {
@@ -338,6 +353,115 @@ TEST(CodecTest, FlatValuesAreNotCopiedOnTheWayOut) {
   EXPECT_EQ(static_cast<const void*>(
                 OutgoingValue<std::vector<Plain>>(plains, Route::queue).message().bytes.data()),
             plains.data());
+}
+
+struct Measured {
+  std::string name;
+  std::vector<double> samples;
+  std::array<char, 100'000> raw{};
+  std::map<int, std::string> notes;
+  bool operator==(const Measured&) const = default;
+};
+
+Measured large_measured() {
+  Measured value;
+  value.name = "of everything";
+  value.samples.assign(20'000, 1.5);
+  value.raw.fill('r');
+  value.notes = {{1, std::string(Block::kLeastBytes, 'a')},
+                 {2, std::string(Block::kLeastBytes - 1, 'b')}};
+  return value;
+}
+
+/// Message and blocks as they come over a connection.
+std::vector<std::byte> joined(const Outgoing& message) {
+  std::vector<std::byte> all;
+  std::size_t at = 0;
+  const auto add = [&all](std::span<const std::byte> bytes) {
+    all.insert(all.end(), bytes.begin(), bytes.end());
+  };
+  for (const Block& block : message.blocks) {
+    add(message.bytes.subspan(at, block.at - at));
+    add(block.bytes);
+    at = block.at;
+  }
+  add(message.bytes.subspan(at));
+  return all;
+}
+
+TEST(CodecTest, LargePartsOfAValueAreSentFromWhereTheyAre) {
+  const Measured value = large_measured();
+  const OutgoingValue<Measured> out(value, Route::connection);
+  ASSERT_EQ(out.message().blocks.size(), 3U);
+  EXPECT_EQ(static_cast<const void*>(out.message().blocks[0].bytes.data()), value.samples.data());
+  EXPECT_EQ(static_cast<const void*>(out.message().blocks[1].bytes.data()), value.raw.data());
+  EXPECT_EQ(static_cast<const void*>(out.message().blocks[2].bytes.data()),
+            value.notes.at(1).data());
+  EXPECT_EQ(joined(out.message()), encoded(value));
+  EXPECT_EQ(joined(out.message()).size(), out.message().size());
+  EXPECT_TRUE(decoded<Measured>(joined(out.message()), 1000) == value);
+  for (const Route other : {Route::queue, Route::manager, Route::socket}) {
+    EXPECT_TRUE(OutgoingValue<Measured>(value, other).message().blocks.empty());
+  }
+}
+
+/// Writes what is gone when its function returns.
+struct Passing {
+  std::string text;
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(text + text);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    archive(text);
+    text.resize(text.size() / 2);
+  }
+  bool operator==(const Passing&) const = default;
+};
+
+TEST(CodecTest, WhatAUsersFunctionWritesIsCopied) {
+  const std::pair<Passing, std::string> value{{std::string(100'000, 'p')},
+                                              std::string(100'000, 'q')};
+  const OutgoingValue<std::pair<Passing, std::string>> out(value, Route::connection);
+  ASSERT_EQ(out.message().blocks.size(), 1U);
+  EXPECT_EQ(static_cast<const void*>(out.message().blocks[0].bytes.data()), value.second.data());
+  EXPECT_TRUE((decoded<std::pair<Passing, std::string>>(joined(out.message()), 4096) == value));
+}
+
+/// Looks how much has come when its function is called.
+struct Curious {
+  int number = 0;
+  static inline const test::Pieces* pieces = nullptr;
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(number);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    EXPECT_TRUE(pieces->gone());
+    archive(number);
+  }
+};
+
+TEST(CodecTest, AUsersFunctionIsCalledWhenAllHasCome) {
+  const auto bytes = encoded(std::pair<Curious, std::string>{{7}, std::string(1000, 'x')});
+  test::Pieces pieces(bytes, 2);
+  Curious::pieces = &pieces;
+  Decoder from(pieces.handle(), bytes.size(), Route::connection);
+  const auto value = decode<std::pair<Curious, std::string>>(from);
+  from.expect_end();
+  EXPECT_EQ(value.first.number, 7);
+  EXPECT_EQ(value.second, std::string(1000, 'x'));
+}
+
+TEST(CodecTest, BytesThatDoNotComeAreTheEndOfFile) {
+  const auto bytes = encoded(std::vector<std::string>{"abc", "def"});
+  test::Pieces pieces(std::span(bytes).first(bytes.size() - 1), 4);
+  Decoder from(pieces.handle(), bytes.size(), Route::connection);
+  EXPECT_THROW(static_cast<void>(decode<std::vector<std::string>>(from)), EndOfFile);
+  ASSERT_NE(from.flow(), nullptr);
+  EXPECT_TRUE(from.flow()->failed());
 }
 
 TEST(CodecTest, PaddingDoesNotLeaveTheMachine) {
@@ -544,6 +668,13 @@ bool survives(std::span<const std::byte> bytes) {
   }
   // A node of a tree takes about 100 bytes for a byte; an error's text some hundred.
   EXPECT_LE(allocated_bytes - before, 4096 + 200 * bytes.size());
+  bool accepted_in_pieces = true;
+  try {
+    static_cast<void>(decoded<T>(bytes, 5));
+  } catch (const DecodeError&) {
+    accepted_in_pieces = false;
+  }
+  EXPECT_EQ(accepted_in_pieces, accepted);
   return accepted;
 }
 

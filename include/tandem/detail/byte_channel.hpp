@@ -46,6 +46,10 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   /// \returns false when the deadline passed first
   /// \throws EndOfFile when the peer is gone and everything it sent has been received
   [[nodiscard]] virtual bool recv(Incoming& into, Deadline deadline) = 0;
+  /// Passes on messages that wait, where they lie; each is gone once it was. At most so many, none
+  /// that is large or has descriptors, and nothing behind such a one. The visitor may not use this
+  /// end. \returns how many; 0 says nothing about what `recv` would find \throws what it throws
+  [[nodiscard]] virtual std::size_t visit_small(std::size_t at_most, Visitor visitor);
   /// True when `recv` would not block: a message waits, or the end of file.
   [[nodiscard]] virtual bool poll(Deadline deadline) = 0;
   /// A descriptor for epoll: readable when recv would not block. Made on first use.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "tandem/detail/byte_channel.hpp"
@@ -96,6 +97,14 @@ class ReceivingEnd : public ConnectionEnd {
   /// message that finds the reader idle costs both sides a system call.
   [[nodiscard]] int fd() const { return open_core("fd").fd(); }
 
+  // For the library: ByteChannel::visit_small; f is given the type and the bytes of each.
+  template <class F>
+  [[nodiscard]] std::size_t visit_small(std::size_t at_most, F f) {
+    return open_core("recv").visit_small(
+        at_most, {&f, [](void* context, std::uint32_t type, std::span<const std::byte> bytes) {
+                    (*static_cast<F*>(context))(type, bytes);
+                  }});
+  }
   // For the library: wait_any.
   [[nodiscard]] WaitSource& wait_source() const { return open_core("wait_any"); }
 
@@ -106,7 +115,12 @@ class ReceivingEnd : public ConnectionEnd {
       IncomingValue<T> incoming;
       if (!core.recv(incoming.message(), deadline)) return std::nullopt;
       try {
-        return std::optional<T>(incoming.take(core.route(), "Connection::recv"));
+        const struct {
+          IncomingValue<T>& from;
+          Route route;
+          operator T() const { return from.take(route, "Connection::recv"); }
+        } value{incoming, core.route()};
+        return std::optional<T>(std::in_place, value);  // made in its place, not moved there
       } catch (const EndOfFile&) {
         if (!incoming.broken_off()) throw;
       }

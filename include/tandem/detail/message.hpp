@@ -33,6 +33,7 @@ struct Outgoing {
   std::span<const std::byte> bytes;
   std::vector<Fd>* descriptors = nullptr;  // may be null: none
   std::span<const Block> blocks = {};      // ascending; only over a Connection
+  bool peer_is_watched = false;            // who sends learns of its death by other means
 
   /// With all blocks.
   [[nodiscard]] std::size_t size() const noexcept {
@@ -71,6 +72,12 @@ class Inflow {
 };
 /// Null: nothing more comes.
 using InflowHandle = std::unique_ptr<Inflow, Inflow::LetGo>;
+
+/// What is given messages where they lie.
+struct Visitor {
+  void* context;
+  void (*take)(void* context, std::uint32_t type, std::span<const std::byte> bytes);
+};
 
 /// Where a message is received. A core that has one of n bytes calls `begin(n, ...)`, `add` with its
 /// bytes, in pieces as they lie there, and sets `type`. If `begin` returns false, the bytes can be of
