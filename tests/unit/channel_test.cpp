@@ -531,7 +531,10 @@ TEST_F(ChannelTest, WhatIsNotReadOfALargeMessageIsSkipped) {
 }
 
 TEST_F(ChannelTest, AnEndIsNotUsedWhileItsMessageComes) {
-  std::jthread other([&] { send(*far_, pattern(1'000'000, 1)); });
+  std::thread other([&] {
+    send(*far_, pattern(1'000'000, 1));
+    send(*far_, "after it");
+  });
   Flow flow(*near_);
   static_cast<void>(flow.read(1));
   EXPECT_THROW(send(*near_, "x"), Error);
@@ -539,6 +542,8 @@ TEST_F(ChannelTest, AnEndIsNotUsedWhileItsMessageComes) {
   EXPECT_THROW(static_cast<void>(near_->poll(Deadline::now())), Error);
   flow.let_go();
   send(*near_, "x");
+  EXPECT_EQ(receive_text(*near_), "after it");
+  other.join();
   EXPECT_EQ(receive_text(*far_), "x");
 }
 
@@ -551,6 +556,88 @@ TEST_F(ChannelTest, DescriptorsComeBeforeTheBytesOfALargeMessage) {
   Flow flow(*near_);
   EXPECT_EQ(flow.descriptors().size(), 1U);
   EXPECT_EQ(flow.read(500'000), pattern(500'000, 1));
+}
+
+/// What one visit passes on.
+std::vector<std::string> visit(ByteChannel& end, std::size_t at_most) {
+  std::vector<std::string> texts;
+  const std::size_t n = end.visit_small(
+      at_most, {&texts, [](void* context, std::uint32_t type, std::span<const std::byte> bytes) {
+                  EXPECT_EQ(type, 1U);
+                  static_cast<std::vector<std::string>*>(context)->emplace_back(
+                      reinterpret_cast<const char*>(bytes.data()), bytes.size());
+                }});
+  EXPECT_EQ(n, texts.size());
+  return texts;
+}
+
+TEST_F(ChannelTest, AVisitTakesSmallMessagesInOrder) {
+  EXPECT_TRUE(visit(*near_, 10).empty());
+  unsigned sent = 0;
+  unsigned seen = 0;
+  for (int round = 0; round < 200; ++round) {  // several times around the ring
+    for (int i = 0; i < 30; ++i, ++sent) send(*far_, pattern(sent % 700, sent));
+    for (const std::size_t at_most : {7U, 100U}) {
+      const auto texts = visit(*near_, at_most);
+      EXPECT_EQ(texts.size(), at_most == 7 ? 7U : 23U);
+      for (const std::string& text : texts) {
+        ASSERT_EQ(text, pattern(seen % 700, seen));
+        ++seen;
+      }
+    }
+    EXPECT_FALSE(near_->poll(Deadline::now()));
+  }
+}
+
+TEST_F(ChannelTest, AVisitStopsBeforeWhatIsNotSmall) {
+  std::vector<Fd> descriptors;
+  descriptors.push_back(os::make_event_fd());
+  send(*far_, "one");
+  send(*far_, "with descriptors", 1, &descriptors);
+  send(*far_, "two");
+  EXPECT_EQ(visit(*near_, 10), std::vector<std::string>{"one"});
+  EXPECT_TRUE(visit(*near_, 10).empty());
+  EXPECT_EQ(receive_text(*near_), "with descriptors");
+  EXPECT_EQ(visit(*near_, 10), std::vector<std::string>{"two"});
+  std::jthread other([&] { send(*far_, pattern(1'000'000, 1)); });
+  while (!near_->poll(Deadline::now())) std::this_thread::yield();
+  EXPECT_TRUE(visit(*near_, 10).empty());
+  EXPECT_EQ(receive_text(*near_), pattern(1'000'000, 1));
+}
+
+TEST_F(ChannelTest, AVisitLeavesWhatASendTookInToRecv) {
+  for (int i = 0; i < 3; ++i) send(*far_, "early");
+  std::jthread other([&] {
+    for (int i = 0; i < 40; ++i) static_cast<void>(receive_text(*far_));
+  });
+  for (int i = 0; i < 40; ++i) send(*near_, std::string(30'000, 'x'));
+  std::vector<std::string> all;
+  while (all.size() < 3) {
+    for (std::string& text : visit(*near_, 10)) all.push_back(std::move(text));
+    if (all.size() < 3) all.push_back(receive_text(*near_));
+  }
+  EXPECT_EQ(all, std::vector<std::string>(3, "early"));
+}
+
+TEST_F(ChannelTest, AMessageWhoseVisitThrowsIsTaken) {
+  for (const char* text : {"one", "two", "three"}) send(*far_, text);
+  int calls = 0;
+  const Visitor throws_at_two{&calls, [](void* context, std::uint32_t, std::span<const std::byte>) {
+                                if (++*static_cast<int*>(context) == 2) throw DecodeError("two");
+                              }};
+  EXPECT_THROW(static_cast<void>(near_->visit_small(10, throws_at_two)), DecodeError);
+  EXPECT_EQ(receive_text(*near_), "three");
+}
+
+TEST_F(ChannelTest, AVisitMakesRoomForAWriterThatSleeps) {
+  std::jthread other([&] {
+    for (unsigned i = 0; i < 2000; ++i) send(*far_, pattern(1000, i));
+  });
+  for (unsigned seen = 0; seen < 2000;) {
+    const auto texts = visit(*near_, 64);
+    for (const std::string& text : texts) ASSERT_EQ(text, pattern(1000, seen++));
+    if (texts.empty()) static_cast<void>(near_->poll(Deadline::never()));
+  }
 }
 
 TEST_F(ChannelTest, BlocksComeWhereTheyBelong) {

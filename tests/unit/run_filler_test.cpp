@@ -62,15 +62,22 @@ TEST(RunFillerTest, NoRunHasThatManyBytes) {
   EXPECT_FALSE(filler.begin(7, 7));
 }
 
-TEST(RunFillerTest, AllocatesInProportionToWhatHasComeNotToWhatWasSaid) {
+TEST(RunFillerTest, AllocatesMuchInProportionToWhatHasComeNotToWhatWasSaid) {
+  constexpr std::size_t kAtOnce = std::size_t{64} << 20;
   RunFiller<std::vector<std::byte>> filler;
-  ASSERT_TRUE(filler.begin(std::size_t{1} << 60, 1'000));
-  const std::vector<std::byte> piece(1'000);
-  for (std::size_t came = 1'000; came <= 100'000; came += 1'000) {
+  const std::vector<std::byte> piece(std::size_t{1} << 20);
+  ASSERT_TRUE(filler.begin(std::size_t{1} << 60, piece.size()));
+  for (std::size_t came = piece.size(); came <= 24 * piece.size(); came += piece.size()) {
     filler.add(piece);
     EXPECT_EQ(filler.run().size(), came);
-    EXPECT_LE(filler.run().capacity(), 8 * came);
+    EXPECT_LE(filler.run().capacity(), std::max(kAtOnce, 8 * came));
   }
+}
+
+TEST(RunFillerTest, AllocatesOnceForWhatIsNotMuch) {
+  RunFiller<std::vector<std::byte>> filler;
+  ASSERT_TRUE(filler.begin(10'000'000, 16));
+  EXPECT_EQ(filler.run().capacity(), 10'000'000U);
 }
 
 TEST(RunFillerTest, AMessageThatIsThereWholeIsAllocatedOnce) {
