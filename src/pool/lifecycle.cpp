@@ -162,7 +162,7 @@ void Dispatcher::bury(Lock& lock, Seat& seat) {
     const std::string end = how_it_ended(exit_code);
     log(LogLevel::info, "Pool: ", worker.process.name(), ", pid ", std::to_string(worker.pid), ", ",
         end);
-    if (activity.state() == WorkerState::initializing ||
+    if (activity.kind() == WorkerState::initializing ||
         seat.verdict == Verdict::initializer_timeout) {
       pool_error = initializer_death(seat, end, exit_code);
     }

@@ -76,15 +76,15 @@ std::optional<duration> Dispatcher::time_limit(const Seat& seat) const {
 
 /// Whether the user's code is running that the limit of this seat is for.
 bool Dispatcher::is_at(const Seat& seat, Activity activity) noexcept {
-  if (!seat.ready) return activity.state() == WorkerState::initializing;
-  if (seat.in_flight.empty()) return activity.state() == WorkerState::finishing;
-  return activity.is_running() && activity.task() == seat.in_flight.front()->next_task();
+  if (!seat.ready) return activity.kind() == WorkerState::initializing;
+  if (seat.in_flight.empty()) return activity.kind() == WorkerState::finishing;
+  return activity.kind() == WorkerState::running &&
+         activity.task() == seat.in_flight.front()->next_task();
 }
 
 /// Kills the worker for what it is doing. \returns false when that has ended meanwhile
 bool Dispatcher::condemn(Seat& seat, Activity activity, Verdict verdict) {
-  const Activity killing(WorkerState::killing, activity.task());
-  if (!seat.worker->slot().activity.compare_exchange_strong(activity, killing)) return false;
+  if (!claim(seat.worker->slot(), activity, ClaimKind::kill)) return false;
   seat.verdict = verdict;
   seat.worker->process.kill();
   return true;

@@ -54,9 +54,8 @@ bool Dispatcher::holds_up(const Seat& seat) noexcept {
 /// dispatcher believes
 bool Dispatcher::recall(Lock& lock, Seat& seat) {
   Chunk& front = *seat.in_flight.front();
-  Activity running(WorkerState::running, front.next_task());
-  const Activity alone(WorkerState::running_alone, front.next_task());
-  if (!seat.worker->slot().activity.compare_exchange_strong(running, alone)) return false;
+  const Activity running(WorkerState::running, front.next_task());
+  if (!claim(seat.worker->slot(), running, ClaimKind::alone)) return false;
 
   seat.alone_task = front.next_task();
   // At once, whatever becomes of the rest. Who was told to end will read that no more comes.

@@ -26,7 +26,7 @@ WorkerProcess::WorkerProcess(std::string name, const PoolOptions& options, std::
           WorkerOptions{.max_memory_bytes = options.max_memory_per_child,
                         .cpu = options.pin_cpus ? std::optional(number) : std::nullopt,
                         .niceness = options.niceness}) {
-  slot().magic.store(Slot::kMagic, std::memory_order_relaxed);
+  prepare(slot());
   process.start();
   pid = process.pid();
   if (gatherer == nullptr) return;

@@ -44,7 +44,7 @@ void add(WorkerInsights& to, const WorkerLife& life, const Slot& slot, std::uint
 /// Time in tasks until now: the one that is being run is in the sum only later.
 std::uint64_t busy_until(std::uint64_t now_ns, const Slot& slot) noexcept {
   std::uint64_t busy_ns = slot.busy_ns.load(std::memory_order_relaxed);
-  if (slot.activity.load(std::memory_order_acquire).is_running()) {
+  if (slot.activity.load(std::memory_order_acquire).kind() == WorkerState::running) {
     const std::uint64_t began_ns = slot.since_ns.load(std::memory_order_relaxed);
     if (began_ns != 0) busy_ns += less(now_ns, began_ns);
   }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -59,18 +60,8 @@ class Doing {
     begin(activity, now);
   }
   void note_ready() noexcept { slot_.ready_ns.store(now_ns(), std::memory_order_release); }
-  /// From what can be killed to what comes next. Does not return where the pool was first: it has
-  /// given up what was being done, and kills. \returns whether the pool has taken back what else
-  /// this process was sent
-  bool leave(Activity from, Activity to) noexcept {
-    Activity seen = from;
-    if (slot_.activity.compare_exchange_strong(seen, to, std::memory_order_acq_rel)) return false;
-    if (seen == Activity(WorkerState::running_alone, from.task()) &&
-        slot_.activity.compare_exchange_strong(seen, to, std::memory_order_acq_rel)) {
-      return true;
-    }
-    for (;;) os::wait_for_signal();
-  }
+  /// \returns whether the pool has taken back what else this process was sent
+  bool leave(Activity from, Activity to) noexcept { return detail::leave(slot_, from, to); }
   void rest() noexcept {
     slot_.activity.store(Activity(WorkerState::idle), std::memory_order_release);
   }
@@ -214,7 +205,7 @@ void Run::fail(std::exception_ptr error) {
 }
 
 void Run::send(ResultKind kind) {
-  if (activity_.state() == WorkerState::running) {  // else it is the second try to send something
+  if (activity_.kind() == WorkerState::running) {  // else it is the second try to send something
     const Activity sending(WorkerState::sending, activity_.task());
     if (doing_.leave(std::exchange(activity_, sending), sending)) {
       recalled_ = true;
@@ -222,7 +213,7 @@ void Run::send(ResultKind kind) {
     }
     doing_.count_task();
   }
-  ResultHeader header;
+  ResultHeader& header = *new (out_.bytes.data()) ResultHeader;
   header.task = header_.first_task + position_ - 1;
   header.kind = kind;
   if (position_ == header_.end) {
@@ -235,7 +226,6 @@ void Run::send(ResultKind kind) {
     doing_.count_busy(times_.ran_ns);
     std::memcpy(out_.bytes.data() + sizeof(header), &times_, sizeof(times_));
   }
-  std::memcpy(out_.bytes.data(), &header, sizeof(header));
   pool_.send(std::move(out_));
   static_cast<void>(result_->shipped());
   too_large_ = max_memory_bytes_ != 0 && os::resident_bytes() > max_memory_bytes_;

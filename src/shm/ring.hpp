@@ -288,12 +288,25 @@ class Ring {
     offset &= capacity_ - 1;
     const std::size_t before_end = capacity_ - offset;
     if (bytes.size() <= before_end) [[likely]] {
-      if (!bytes.empty()) std::memcpy(data_ + offset, bytes.data(), bytes.size());
+      if (bytes.size() <= kSmall) {
+        copy_small(data_ + offset, bytes);
+      } else {
+        std::memcpy(data_ + offset, bytes.data(), bytes.size());
+      }
     } else {
       std::memcpy(data_ + offset, bytes.data(), before_end);
       std::memcpy(data_, bytes.data() + before_end, bytes.size() - before_end);
     }
     return offset + bytes.size();
+  }
+  // What was encoded just now lies in the store buffer, in words of 4 and 8 bytes. A wider load would
+  // have to wait until they have all left it, behind the lines that the reader has.
+  static constexpr std::size_t kSmall = 40;
+  static void copy_small(std::byte* to, std::span<const std::byte> bytes) noexcept {
+    const std::byte* from = bytes.data();
+    const std::byte* const end = from + bytes.size();
+    for (; end - from >= 4; from += 4, to += 4) std::memcpy(to, from, 4);
+    for (; from != end; ++from, ++to) *to = *from;
   }
   void copy_out(std::size_t offset, std::byte* into, std::size_t n) const noexcept {
     offset &= capacity_ - 1;

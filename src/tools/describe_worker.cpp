@@ -13,8 +13,9 @@ namespace {
 using detail::Slot;
 using detail::WorkerState;
 
-const char* text_for(WorkerState state) {
-  switch (state) {
+const char* text_for(detail::Activity activity, detail::Claim claim) {
+  if (claim == detail::Claim(detail::ClaimKind::kill, activity.task())) return "killing";
+  switch (activity.kind()) {
     case WorkerState::starting:
       return "starting";
     case WorkerState::initializing:
@@ -22,12 +23,9 @@ const char* text_for(WorkerState state) {
     case WorkerState::idle:
       return "idle";
     case WorkerState::running:
-    case WorkerState::running_alone:
       return "running";
     case WorkerState::sending:
       return "sending";
-    case WorkerState::killing:
-      return "killing";
     case WorkerState::finishing:
       return "finishing";
   }
@@ -43,7 +41,7 @@ bool describe_worker(std::string_view label, std::span<const std::byte> head,
   description.kind = Kind::worker;
   const Image<Slot> slot(head);
   const detail::Activity activity = slot->activity.load(kRelaxed);
-  const char* const text = text_for(activity.state());
+  const char* const text = text_for(activity, slot->claim.load(kRelaxed));
   if (!slot.whole() || slot->magic.load(kRelaxed) != Slot::kMagic || text == nullptr) {
     description.problem = "it is not a worker's";
     return true;
