@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "os/resources.hpp"
 #include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
@@ -263,20 +264,28 @@ TEST_P(PoolLifeTest, PoolsNest) {
 }
 
 TEST_P(PoolLifeTest, ManyPoolsOneAfterAnother) {
-  for (int i = 0; i < 30; ++i) {
+  const int pools = test::full_form() ? 1'000 : 30;
+  std::size_t before = 0;
+  for (int i = 0; i < pools; ++i) {
     Pool pool(2);
     if (i % 3 == 0) {
       EXPECT_EQ(pool.apply(square, i), i * i);
     } else if (i % 3 == 1) {
       static_cast<void>(pool.apply_async(square, i));
     }
+    if (i == pools / 3) before = os::resident_bytes();
   }
+  // As in PoolTest.AnEndlessInputNeedsNoMoreMemory.
+  constexpr std::size_t kSlack = std::size_t{test::kAsan || test::kTsan ? 256 : 1} << 20;
+  EXPECT_LE(os::resident_bytes(), before + kSlack);
 }
 
 TEST_P(PoolLifeTest, ManyWorkers) {
-  Pool pool(40);
-  EXPECT_EQ(pool.size(), 40u);
+  const std::size_t workers = test::full_form() ? 200 : 40;
+  Pool pool(workers);
+  EXPECT_EQ(pool.size(), workers);
   EXPECT_EQ(pool.with({.chunksize = 1}).map(square, numbers(2000)).size(), 2000u);
+  EXPECT_EQ(pool.stats().workers.size(), workers);
 }
 
 TEST_P(PoolLifeTest, MovedPoolsGoOn) {
