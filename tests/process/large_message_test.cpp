@@ -2,6 +2,7 @@
 // as they were sent, or not at all.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cereal/cereal.hpp>
@@ -29,11 +30,15 @@
 #include "support/cross.hpp"
 #include "support/epoll.hpp"
 #include "support/large.hpp"
+#include "support/leak_check.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
+#include "tandem/async.hpp"
+#include "tandem/listener.hpp"
 #include "tandem/pipe.hpp"
 #include "tandem/process.hpp"
+#include "tandem/queue.hpp"
 #include "tandem/wait.hpp"
 
 namespace tandem::test {
@@ -353,14 +358,16 @@ struct Around {
   friend bool operator==(const Around&, const Around&) = default;
 };
 
+Around around(std::size_t size) {
+  return {.before = doubles(size, 1),
+          .inner = {3, std::vector<float>(size, 1.5F)},
+          .between = text(size, 2),
+          .made = {7, size},
+          .after = std::vector<int>(size, 9)};
+}
 TEST_P(LargeMessageTest, OfFunctionsBetweenPlainMembers) {
   expect_back<Matrix>({{2, std::vector<float>(500'000, 0.25F)}, {1, {0.5F}}});
-  expect_back<Around>({{.before = doubles(100'000, 1),
-                        .inner = {3, std::vector<float>(150'000, 1.5F)},
-                        .between = "small",
-                        .made = {7, 90'000},
-                        .after = std::vector<int>(200'000, 9)},
-                       {}});
+  expect_back<Around>({around(100'000), {}, around(70'000)});
 }
 
 // What the sender may do.
@@ -486,20 +493,25 @@ void send_broken(Connection<Broken> connection) {
   }
 }
 
-TEST_P(LargeMessageTest, ThatCannotBeDecodedIsThatMessagesErrorAlone) {
-  Partner<Broken> other(send_broken);
+/// What send_broken sends.
+void expect_broken_ones_alone_fail(Connection<Broken>& from) {
   for (const std::size_t bytes : kBrokenSizes) {
     for (const Fault fault : kFaultsOfLoad) {
       SCOPED_TRACE(testing::Message() << "fault " << static_cast<int>(fault) << ", " << bytes);
       if (is_thrown_by_load(fault)) {
-        EXPECT_THROW(static_cast<void>(other.recv()), std::domain_error);
+        EXPECT_THROW(static_cast<void>(from.recv()), std::domain_error);
       } else {
-        EXPECT_THROW(static_cast<void>(other.recv()), DecodeError);
+        EXPECT_THROW(static_cast<void>(from.recv()), DecodeError);
       }
-      ASSERT_TRUE(other.recv() == broken(Fault::none, bytes));
-      ASSERT_TRUE(other.recv() == broken(Fault::none, 10));
+      ASSERT_TRUE(from.recv() == broken(Fault::none, bytes));
+      ASSERT_TRUE(from.recv() == broken(Fault::none, 10));
     }
   }
+}
+
+TEST_P(LargeMessageTest, ThatCannotBeDecodedIsThatMessagesErrorAlone) {
+  Partner<Broken> other(send_broken);
+  expect_broken_ones_alone_fail(other.connection);
 }
 
 TEST_P(LargeMessageTest, WhoseEncodingThrowsIsNotSentAtAll) {
@@ -588,6 +600,113 @@ TEST_P(LargeMessageTest, OfAKilledSenderIsWholeOrIsTheEndOfFile) {
     killer.join();
     child.join();
     ASSERT_EQ(child.exitcode(), -SIGKILL);
+  }
+}
+
+// Handles in them.
+
+struct Errand {
+  std::vector<double> before;
+  Connection<int> connection;
+  std::string between;
+  Queue<int> queue;
+  Mixed after;
+};
+
+void run_errands(Reader<Errand> errands) {
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    Errand errand = errands.recv();
+    require(errand.before == doubles(100'000, i), "what comes before the handles is damaged");
+    require(errand.between == text(kMiB, i), "what comes between the handles is damaged");
+    require(errand.after == mixed(i, 100'000), "what comes after the handles is damaged");
+    errand.connection.send(errand.queue.get());
+  }
+}
+
+TEST_P(LargeMessageTest, OfHandlesAmongLargeMembers) {
+  auto [errands, to_child] = OneWayPipe<Errand>();
+  Process child(run_errands, std::move(errands));
+  child.start();
+  Queue<int> queue;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    auto [near, far] = Pipe<int>();
+    queue.put(static_cast<int>(i));
+    Errand errand{doubles(100'000, i), std::move(far), text(kMiB, i), queue, mixed(i, 100'000)};
+    to_child.send(std::move(errand));
+    EXPECT_TRUE(errand.connection.closed());  // NOLINT(bugprone-use-after-move)
+    EXPECT_EQ(near.recv(), static_cast<int>(i));
+    EXPECT_THROW(static_cast<void>(near.recv()), EndOfFile);
+  }
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+}
+
+/// Throws when it is loaded: before the connection in it, or behind it.
+struct BrokenErrand {
+  bool early = false;
+  std::string body;
+  Connection<int> connection;
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(early, body, connection, body);
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    archive(early, body);
+    if (early) throw std::domain_error("load");
+    archive(connection, body);
+    throw std::domain_error("load");
+  }
+};
+
+void drop_errands(Connection<int, BrokenErrand> connection) {
+  try {
+    for (;;) {
+      try {
+        static_cast<void>(connection.recv());
+        connection.send(1);
+      } catch (const std::domain_error&) {
+        connection.send(0);
+      }
+    }
+  } catch (const EndOfFile&) {
+  }
+}
+
+TEST_P(LargeMessageTest, ThatCannotBeDecodedClosesTheConnectionInIt) {
+  Partner<BrokenErrand, int> other(drop_errands);
+  for (const std::size_t bytes : {std::size_t{100}, kMiB}) {
+    for (const bool early : {true, false}) {
+      auto [near, far] = Pipe<int>();
+      other.connection.send({early, text(bytes, 1), std::move(far)});
+      EXPECT_EQ(other.recv(), 0);
+      EXPECT_THROW(static_cast<void>(near.recv()), EndOfFile);
+    }
+  }
+}
+
+void wait_to_be_killed(Connection<int, Errand> connection) {
+  connection.send(0);
+  for (;;) ::pause();
+}
+
+TEST_P(LargeMessageTest, ToAKilledReceiverKeepsTheConnectionInIt) {
+  std::mt19937_64 random(seed());
+  for (int trial = 0; trial < (full_form() ? 50 : 10); ++trial) {
+    auto [mine, theirs] = Pipe<Errand, int>();
+    Process child(wait_to_be_killed, std::move(theirs));
+    child.start();
+    static_cast<void>(mine.recv());
+    auto [near, far] = Pipe<int>();
+    Errand errand{doubles(100'000, 1), std::move(far), text(kMiB, 1), Queue<int>(),
+                  mixed(1, 100'000)};
+    std::jthread killer([&] { kill_within(child.pid(), 5ms, random); });
+    EXPECT_THROW(mine.send(std::move(errand)), EndOfFile);
+    ASSERT_FALSE(errand.connection.closed());  // NOLINT(bugprone-use-after-move)
+    errand.connection.send(5);
+    EXPECT_EQ(near.recv(), 5);
+    EXPECT_TRUE(errand.before == doubles(100'000, 1) && errand.after == mixed(1, 100'000));
   }
 }
 
@@ -696,6 +815,90 @@ TEST_P(LargeMessageTest, TheDescriptorIsNotReadableBehindOneThatCouldNotBeDecode
   EXPECT_FALSE(readable(fd));
   EXPECT_THAT(wait_any({other.connection}, 0s), IsEmpty());
   EXPECT_FALSE(other.connection.poll());
+}
+
+// Other ways.
+
+/// Sends back what it is sent, and of what it cannot decode a word.
+template <class T>
+void echo_of_queue(Queue<T> in, Queue<std::optional<T>> out) {
+  try {
+    for (;;) {
+      try {
+        out.put(in.get());
+      } catch (const std::domain_error&) {
+        out.put(std::nullopt);
+      } catch (const DecodeError&) {
+        out.put(std::nullopt);
+      }
+    }
+  } catch (const ShutDown&) {
+  }
+}
+
+TEST_P(LargeMessageTest, ThroughAQueue) {
+  Queue<Around> there;
+  Queue<std::optional<Around>> back;
+  Process child(echo_of_queue<Around>, there, back);
+  child.start();
+  for (const std::size_t size : {std::size_t{10}, std::size_t{50'000}, std::size_t{300'000}}) {
+    Around value = around(size);
+    there.put(value);
+    value.before.assign(size, -1);  // put has taken what it needs
+    value.between.assign(size, '-');
+    EXPECT_TRUE(back.get() == around(size)) << size;
+  }
+  there.shutdown();
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+}
+
+TEST_P(LargeMessageTest, ThroughAQueueThatCannotBeDecodedIsThatItemsErrorAlone) {
+  Queue<Broken> there;
+  Queue<std::optional<Broken>> back;
+  Process child(echo_of_queue<Broken>, there, back);
+  child.start();
+  for (const std::size_t bytes : kBrokenSizes) {
+    for (const Fault fault : kFaultsOfLoad) {
+      there.put(broken(fault, bytes));
+      there.put(broken(Fault::none, bytes));
+      EXPECT_EQ(back.get(), std::nullopt) << static_cast<int>(fault) << ", " << bytes;
+      EXPECT_TRUE(back.get() == broken(Fault::none, bytes)) << static_cast<int>(fault);
+    }
+  }
+  there.shutdown();
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+}
+
+void send_broken_to(Address address) { send_broken(connect<Broken>(std::move(address), "a key")); }
+
+/// From a process that is not ours to give an end of a pipe to.
+void expect_broken_ones_alone_fail_at(const Address& address) {
+  Listener<Broken> listener(address, "a key");
+  Process child(send_broken_to, listener.address());
+  child.start();
+  auto connection = listener.accept();
+  expect_broken_ones_alone_fail(connection);
+  connection.close();
+  child.join();
+  EXPECT_EQ(child.exitcode(), 0);
+}
+
+TEST_P(LargeMessageTest, ThroughAUnixAddress) {
+  expect_broken_ones_alone_fail_at("unix:@" + unique_name("large"));
+}
+
+TEST_P(LargeMessageTest, ThroughANetwork) { expect_broken_ones_alone_fail_at("tcp:127.0.0.1:0"); }
+
+Broken broken_result(Fault fault) { return broken(fault, kMiB); }
+
+TEST_P(LargeMessageTest, AsResultsOfAnAsyncCall) {
+  EXPECT_TRUE(async(around, std::size_t{200'000}).get() == around(200'000));
+  EXPECT_TRUE(async(broken_result, Fault::none).get() == broken(Fault::none, kMiB));
+  EXPECT_THROW(async(broken_result, Fault::load_throws_midway).get(), std::domain_error);
+  EXPECT_THROW(async(broken_result, Fault::reads_more).get(), DecodeError);
+  EXPECT_THROW(async(broken_result, Fault::save_throws_midway).get(), std::range_error);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@
 #include "tandem/call.hpp"
 #include "tandem/event.hpp"
 #include "tandem/pool.hpp"
+#include "tandem/queue.hpp"
 #include "tandem/value.hpp"
 
 namespace tandem {
@@ -433,6 +434,52 @@ TEST_P(PoolLargeTest, ArgumentsAndResultsThatAreMadeWhileTheyAreEncoded) {
     EXPECT_TRUE(pool.with({.chunksize = chunksize}).map(same, in) == in);
   }
   EXPECT_TRUE(pool.apply(same, Spread{9, 300'000}) == (Spread{9, 300'000}));
+}
+
+/// Handles among what is large.
+struct Errand {
+  std::vector<double> before;
+  Queue<int> queue;
+  std::string between;
+  Value<int> attempts;
+  std::string after;
+};
+
+Errand errand(std::uint64_t seed, std::size_t bytes, Queue<int> queue, Value<int> attempts) {
+  return {.before = test::doubles(bytes / 8, seed),
+          .queue = std::move(queue),
+          .between = test::text(bytes, seed),
+          .attempts = std::move(attempts),
+          .after = test::text(bytes, seed + 1)};
+}
+
+/// \returns it with what the queue had
+Errand run_errand(Errand one) {
+  if (one.attempts.fetch_add(1) == 0) ::raise(SIGKILL);
+  const int number = one.queue.get();
+  const std::size_t bytes = one.between.size();
+  const auto seed = static_cast<std::uint64_t>(number);
+  if (one.before != test::doubles(bytes / 8, seed) || one.between != test::text(bytes, seed) ||
+      one.after != test::text(bytes, seed + 1)) {
+    throw std::logic_error("the errand is damaged");
+  }
+  one.queue.put(number + 1);
+  return one;
+}
+
+TEST_P(PoolLargeTest, HandlesAmongLargeMembersAlsoWhenTheyAreSentAgain) {
+  Pool pool(2);
+  for (const std::size_t bytes : kSizes) {
+    Queue<int> queue;
+    Value<int> attempts(0);
+    queue.put(5);
+    Errand back = pool.with({.retries = 1}).apply(run_errand, errand(5, bytes, queue, attempts));
+    EXPECT_EQ(attempts.load(), 2);
+    EXPECT_EQ(back.queue.get(), 6);
+    EXPECT_TRUE(back.after == test::text(bytes, 6));
+    back.attempts.store(9);
+    EXPECT_EQ(attempts.load(), 9);
+  }
 }
 
 }  // namespace
