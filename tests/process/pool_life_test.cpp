@@ -271,8 +271,11 @@ TEST_P(PoolLifeTest, PoolsNest) {
   EXPECT_EQ(pool.map(sum_of_squares, std::vector{3, 4, 5}), (std::vector{5, 14, 30}));
 }
 
+// Under a sanitizer every process takes a second to end.
+const bool kAll = test::full_form() && test::kSlowdown == 1;
+
 TEST_P(PoolLifeTest, ManyPoolsOneAfterAnother) {
-  const int pools = test::full_form() ? 1'000 : 30;
+  const int pools = kAll ? 1'000 : 30;
   std::size_t before = 0;
   for (int i = 0; i < pools; ++i) {
     Pool pool(2);
@@ -289,7 +292,7 @@ TEST_P(PoolLifeTest, ManyPoolsOneAfterAnother) {
 }
 
 TEST_P(PoolLifeTest, ManyWorkers) {
-  const std::size_t workers = test::full_form() ? 200 : 40;
+  const std::size_t workers = kAll ? 200 : 40;
   Pool pool(workers);
   EXPECT_EQ(pool.size(), workers);
   EXPECT_EQ(pool.with({.chunksize = 1}).map(square, numbers(2000)).size(), 2000u);
