@@ -170,6 +170,7 @@ for processes in 0 2; do
     check "Ctrl-C ends it by SIGINT" code_is 130
     wait_until "no process is left after Ctrl-C" gone "${helpers[@]}"
     check "nothing is printed after Ctrl-C" test ! -s out
+    check "nobody complains of Ctrl-C" test ! -s err
   done
 done
 

@@ -7,7 +7,6 @@
 #include <array>
 #include <csignal>
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -19,6 +18,7 @@
 
 #include "support/cross.hpp"
 #include "support/forked.hpp"
+#include "support/large.hpp"
 #include "support/start_methods.hpp"
 #include "tandem/process.hpp"
 #include "tandem/queue.hpp"
@@ -39,11 +39,7 @@ constexpr std::size_t kHuge = std::size_t{512} << 20;
 
 Bytes pattern(std::size_t size, std::uint64_t seed) {
   Bytes bytes(size);
-  std::uint64_t word = seed * 0x9e3779b97f4a7c15ULL + 1;
-  for (std::size_t i = 0; i + sizeof word <= size; i += sizeof word) {
-    std::memcpy(bytes.data() + i, &word, sizeof word);
-    word = word * 6364136223846793005ULL + 1442695040888963407ULL;
-  }
+  fill_with_pattern(bytes.data(), size, seed);
   return bytes;
 }
 

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
@@ -16,10 +17,12 @@
 
 #include "os/pidfd.hpp"
 #include "os/poll.hpp"
+#include "support/forked.hpp"
 #include "support/numbers.hpp"
 #include "support/random.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
+#include "tandem/barrier.hpp"
 #include "tandem/event.hpp"
 #include "tandem/pool.hpp"
 #include "tandem/queue.hpp"
@@ -387,6 +390,51 @@ TEST_P(PoolFaultTest, InterruptsDoNotEndWorkers) {
   for (const int pid : pids) ::kill(pid, SIGINT);
   EXPECT_EQ(results.get().size(), 10'000u);
   for (const WorkerStats& worker : pool.stats().workers) EXPECT_EQ(worker.restarts, 0u);
+}
+
+std::atomic<int> interrupts = 0;
+static_assert(std::atomic<int>::is_always_lock_free);
+
+/// \returns how often this process was interrupted, as the program's own handler counts
+int interrupt_group_now_and_then(pid_t group, int x) {
+  if (x % 100 == 50) ::kill(-group, SIGINT);
+  return interrupts;
+}
+
+/// A program with a handler of its own for Ctrl-C, which everybody in its group hears of.
+int survive_interrupts() {
+  constexpr int kTasks = 1'000;
+  const pid_t group = ::getpid();
+  if (::setpgid(0, group) != 0) return 2;
+  std::signal(SIGINT, [](int) { ++interrupts; });
+  Pool pool(2);
+  // One that is killed before it begins anything is replaced, and that is no harm either.
+  Barrier both(2);
+  pool.with({.chunksize = 1}).map([](Barrier meet) { meet.wait(); }, std::vector{both, both});
+  std::vector<std::pair<pid_t, int>> in;
+  for (const int x : numbers(kTasks)) in.emplace_back(group, x);
+  // In the workers nobody counts.
+  if (pool.starmap(interrupt_group_now_and_then, in) != std::vector<int>(kTasks)) return 3;
+  while (interrupts == 0) std::this_thread::yield();
+  for (const WorkerStats& worker : pool.stats().workers) {
+    if (worker.restarts != 0) return 4;
+  }
+  // It goes on, with who starts the workers.
+  pool.resize(4);
+  std::vector<int> squares = numbers(kTasks);
+  for (int& x : squares) x *= x;
+  if (pool.with({.chunksize = 1}).map(square, numbers(kTasks)) != squares) return 5;
+  const int before = interrupts;
+  ::kill(-group, SIGINT);
+  while (interrupts == before) std::this_thread::yield();
+  return pool.apply(square, 3) == 9 && Pool(1).apply(square, 4) == 16 ? 0 : 6;
+}
+
+TEST_P(PoolFaultTest, AnInterruptOfTheGroupIsTheProgramsAlone) {
+  testing::internal::CaptureStderr();
+  test::Forked program(survive_interrupts);
+  EXPECT_EQ(program.wait(), 0);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
 TEST_P(PoolFaultTest, AStreamOutlivesItsPool) {

@@ -1,25 +1,34 @@
 // A pool's beginning and end, asynchronous results, progress.
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/syscall.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "os/resources.hpp"
+#include "support/forked.hpp"
 #include "support/numbers.hpp"
 #include "support/start_methods.hpp"
 #include "support/supervisor.hpp"
+#include "tandem/detail/fd.hpp"
 #include "tandem/event.hpp"
 #include "tandem/log.hpp"
 #include "tandem/pipe.hpp"
@@ -262,21 +271,32 @@ TEST_P(PoolLifeTest, PoolsNest) {
   EXPECT_EQ(pool.map(sum_of_squares, std::vector{3, 4, 5}), (std::vector{5, 14, 30}));
 }
 
+// Under a sanitizer every process takes a second to end.
+const bool kAll = test::full_form() && test::kSlowdown == 1;
+
 TEST_P(PoolLifeTest, ManyPoolsOneAfterAnother) {
-  for (int i = 0; i < 30; ++i) {
+  const int pools = kAll ? 1'000 : 30;
+  std::size_t before = 0;
+  for (int i = 0; i < pools; ++i) {
     Pool pool(2);
     if (i % 3 == 0) {
       EXPECT_EQ(pool.apply(square, i), i * i);
     } else if (i % 3 == 1) {
       static_cast<void>(pool.apply_async(square, i));
     }
+    if (i == pools / 3) before = os::resident_bytes();
   }
+  // As in PoolTest.AnEndlessInputNeedsNoMoreMemory.
+  constexpr std::size_t kSlack = std::size_t{test::kAsan || test::kTsan ? 256 : 1} << 20;
+  EXPECT_LE(os::resident_bytes(), before + kSlack);
 }
 
 TEST_P(PoolLifeTest, ManyWorkers) {
-  Pool pool(40);
-  EXPECT_EQ(pool.size(), 40u);
+  const std::size_t workers = kAll ? 200 : 40;
+  Pool pool(workers);
+  EXPECT_EQ(pool.size(), workers);
   EXPECT_EQ(pool.with({.chunksize = 1}).map(square, numbers(2000)).size(), 2000u);
+  EXPECT_EQ(pool.stats().workers.size(), workers);
 }
 
 TEST_P(PoolLifeTest, MovedPoolsGoOn) {
@@ -459,6 +479,96 @@ TEST_P(PoolLifeTest, ProgressIsPlainLinesWhereThereIsNoTerminal) {
   EXPECT_EQ(text.find("squares  10/10  100%"), text.rfind("squares")) << text;
   EXPECT_NE(text.find("2 failed\n"), std::string::npos) << text;
   EXPECT_EQ(text.find('\r'), std::string::npos);
+}
+
+/// A terminal whose other side can be read.
+class PseudoTerminal {
+ public:
+  PseudoTerminal() : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    if (!master_ || ::grantpt(master_.get()) != 0 || ::unlockpt(master_.get()) != 0) {
+      throw std::system_error(errno, std::system_category(), "posix_openpt");
+    }
+    char name[64];
+    if (::ptsname_r(master_.get(), name, sizeof(name)) != 0) {
+      throw std::system_error(errno, std::system_category(), "ptsname_r");
+    }
+    terminal_ = detail::Fd(::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    termios settings{};
+    if (!terminal_ || ::tcgetattr(terminal_.get(), &settings) != 0) {
+      throw std::system_error(errno, std::system_category(), name);
+    }
+    settings.c_oflag &= ~tcflag_t{OPOST};  // line ends as they are written
+    ::tcsetattr(terminal_.get(), TCSANOW, &settings);
+  }
+  /// Of the terminal.
+  [[nodiscard]] int fd() const { return terminal_.get(); }
+  /// What is written until everybody else has closed it.
+  [[nodiscard]] std::string read_all() {
+    terminal_ = detail::Fd();
+    std::string all;
+    for (char chunk[4096];;) {
+      const ssize_t n = ::read(master_.get(), chunk, sizeof chunk);
+      if (n > 0) {
+        all.append(chunk, static_cast<std::size_t>(n));
+      } else if (n == 0 || errno != EINTR) {
+        return all;
+      }
+    }
+  }
+
+ private:
+  detail::Fd master_;
+  detail::Fd terminal_;
+};
+
+/// What a person then sees: lines without the blanks at their ends.
+std::vector<std::string> lines_on_screen(const std::string& written) {
+  std::vector<std::string> lines(1);
+  std::size_t column = 0;
+  for (const char c : written) {
+    if (c == '\r') {
+      column = 0;
+    } else if (c == '\n') {
+      lines.emplace_back();
+    } else {
+      std::string& line = lines.back();
+      if (line.size() <= column) line.resize(column + 1, ' ');
+      line[column++] = c;
+    }
+  }
+  for (std::string& line : lines) line.erase(line.find_last_not_of(' ') + 1);
+  return lines;
+}
+
+/// So slow that the line is drawn before the others have ended.
+void fail_slowly_at_first(int x) {
+  if (x != 0) return;
+  std::this_thread::sleep_for(250ms);
+  throw std::domain_error("0");
+}
+
+TEST_P(PoolLifeTest, ProgressOnATerminalIsOneLineThatIsDrawnAgain) {
+  PseudoTerminal terminal;
+  test::Forked program([&terminal] {
+    ::dup2(terminal.fd(), STDERR_FILENO);
+    Pool pool(1);
+    try {
+      pool.with({.chunksize = 1, .progress = {.enabled = true, .label = "squares"}})
+          .map(fail_slowly_at_first, numbers(3));
+    } catch (const std::domain_error&) {
+      return 0;
+    }
+    return 1;
+  });
+  const std::string written = terminal.read_all();
+  EXPECT_EQ(program.wait(), 0);
+  EXPECT_THAT(written, testing::MatchesRegex("(\r[^\r\n]*)+\r[^\r\n]*\n"));
+  EXPECT_THAT(written, testing::StartsWith("\rsquares  1/3  33%"));
+  EXPECT_THAT(written, testing::HasSubstr("ETA"));
+  // Shorter than the line before, of which nothing is left.
+  EXPECT_THAT(
+      lines_on_screen(written),
+      testing::ElementsAre(testing::MatchesRegex("squares  3/3  100%  [0-9.]+/s  1 failed"), ""));
 }
 
 }  // namespace
