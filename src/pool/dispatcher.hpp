@@ -1,8 +1,8 @@
 // Leader and followers: whoever waits for a result does the pool's work.
 //
 // 1. One thread at a time is the leader (leading_). Seats, and what is in flight at them, are its
-//    alone;
-//    it sends to workers, receives from them, buries and replaces them, mostly without the lock.
+//    alone; it sends to workers, receives from them, buries and replaces them, mostly without the
+//    lock.
 // 2. Everything else is guarded by mutex_. A batch is open from `open` until it is complete, and is
 //    kept alive meanwhile.
 // 3. A thread that waits while another leads is a follower. The leader wakes it when its batch has

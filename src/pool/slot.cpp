@@ -15,7 +15,7 @@ bool claim(Slot& slot, Activity activity, ClaimKind kind) noexcept {
   const Claim before = slot.claim.load(std::memory_order_relaxed);
   slot.asking.store(1, std::memory_order_relaxed);
   slot.claim.store(Claim(ClaimKind::asking, activity.task()), std::memory_order_release);
-  if (!os::heavy_fence()) os::full_fence();  // then the worker fences, too
+  if (!os::heavy_fence()) os::full_fence();  // the worker fences, too: it was refused in prepare
   // acquire: pairs with the worker's stores in begin and leave
   const bool first = slot.activity.load(std::memory_order_acquire) == activity;
   // release: pairs with the acquire in leave and obey

@@ -133,17 +133,6 @@ TEST_P(PoolTest, ApplyRethrowsWithTypeAndSaysWhere) {
   }
 }
 
-TEST_P(PoolTest, MapKeepsOrderForEveryLengthAndChunkSize) {
-  Pool pool(2);
-  for (const int n : {0, 1, 2, 3, 100, 1000}) {
-    for (const std::size_t chunksize : {0, 1, 2, 7, n + 1}) {
-      EXPECT_EQ(pool.with({.chunksize = chunksize}).map(square, numbers(n)), squares(n));
-      EXPECT_EQ(pool.with({.chunksize = chunksize}).map_async(square, numbers(n)).get(),
-                squares(n));
-    }
-  }
-}
-
 TEST_P(PoolTest, MapOfAMillion) {
   Pool pool(2);
   const std::vector<int> in = numbers(1'000'000);
@@ -298,16 +287,6 @@ TEST_P(PoolTest, ImapUnorderedGivesEachResultOnce) {
     in_order.push_back(x);
   }
   EXPECT_EQ(in_order, (std::vector<int>{3, 7}));
-}
-
-TEST_P(PoolTest, EmptyInputsAreLegalEverywhere) {
-  Pool pool(1);
-  const std::vector<int> none;
-  EXPECT_TRUE(pool.map(square, none).empty());
-  EXPECT_TRUE(pool.map_async(square, none).get().empty());
-  EXPECT_EQ(pool.imap(square, none).next(), std::nullopt);
-  EXPECT_EQ(pool.imap_unordered(square, none).next(), std::nullopt);
-  pool.map(nothing, none);
 }
 
 TEST_P(PoolTest, AThrowingInputEndsTheCallBehindItsResults) {
