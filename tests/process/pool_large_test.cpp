@@ -390,6 +390,17 @@ const Parcel& shared_parcel(int number) {
   return parcels[number % 2];
 }
 
+TEST_P(PoolLargeTest, AnArgumentThatIsConvertedOnItsWay) {
+  Pool pool(1);
+  std::array<char, 200'001> letters{};
+  for (std::size_t i = 0; i < 200'000; ++i) letters[i] = static_cast<char>('a' + i % 26);
+  const std::string text(letters.data());
+  const auto& literal = reinterpret_cast<const char(&)[200'001]>(letters);  // is sent as a string
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_TRUE(pool.apply([](const std::string& sent) { return sent; }, literal) == text);
+  }
+}
+
 TEST_P(PoolLargeTest, AResultMayBeAReference) {
   Pool pool(2);
   const auto maker_apart = [](Parcel one) {

@@ -127,6 +127,7 @@ void encode_argument(Encoder& to, const Given& given) {
   if constexpr (std::is_same_v<A, Given>) {
     encode_value(to, given);
   } else {
+    const Encoder::Passing passing(to);
     encode_value(to, A(given));  // a string literal
   }
 }

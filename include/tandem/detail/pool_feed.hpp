@@ -87,9 +87,10 @@ class RangeFeed final : public Feed {
 
  private:
   // Not those that are made, or overwritten, as the range is gone through.
-  static constexpr bool kElementsLast =
-      std::ranges::forward_range<Range> &&
-      std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+  using Reference = std::ranges::range_reference_t<Range>;
+  static constexpr bool kElementsLast = std::ranges::forward_range<Range> &&
+                                        std::is_lvalue_reference_v<Reference> &&
+                                        std::is_same_v<std::remove_cvref_t<Reference>, Element>;
 
   /// Goes to the next element. \returns false at the end
   bool advance() {
