@@ -233,9 +233,9 @@ void Dispatcher::abandon(const std::shared_ptr<PoolBatch>& batch) noexcept {
   finish_unsent(*batch, cancelled(*batch));
   check_complete(*batch);
   // Another leader may be reading what belongs to the owner.
-  abandoning_ = true;
+  ++abandoning_;
   while (sending_ == batch.get()) sent_one_.wait(lock);
-  abandoning_ = false;
+  --abandoning_;
 }
 
 /// What a worker did not begin is the next to be sent.

@@ -212,7 +212,7 @@ void Dispatcher::send(Lock& lock, Seat& seat, std::unique_ptr<Chunk> chunk) {
 
 void Dispatcher::sent_one() noexcept {
   sending_ = nullptr;
-  if (abandoning_) sent_one_.notify_all();
+  if (abandoning_ != 0) sent_one_.notify_all();
 }
 
 /// Takes what the worker sent. \returns whether there was anything
@@ -233,7 +233,12 @@ bool Dispatcher::drain(Lock& lock, Seat& seat, std::size_t at_most) {
       if (!message) break;
       ++taken;
       Decoder from = message->decoder(Route::connection);
-      handle(lock, seat, from);
+      try {
+        handle(lock, seat, from);
+      } catch (const EndOfFile&) {
+        // One that its worker broke off, without memory: the error follows.
+        if (from.flow() == nullptr || !from.flow()->broken_off()) throw;
+      }
     }
   } catch (const EndOfFile&) {
     seat.hung_up = true;

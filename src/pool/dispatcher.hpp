@@ -202,7 +202,7 @@ class Dispatcher final : public PoolCore, public std::enable_shared_from_this<Di
   std::size_t sent_ = 0;                // at workers
   const PoolBatch* sending_ = nullptr;  // whose chunk the leader is sending
   std::condition_variable sent_one_;
-  bool abandoning_ = false;  // somebody waits for that
+  std::size_t abandoning_ = 0;  // so many wait for that
 
   std::vector<Follower*> followers_;
   Fd bell_;

@@ -15,9 +15,15 @@ bool claim(Slot& slot, Activity activity, ClaimKind kind) noexcept {
   const Claim before = slot.claim.load(std::memory_order_relaxed);
   slot.asking.store(1, std::memory_order_relaxed);
   slot.claim.store(Claim(ClaimKind::asking, activity.task()), std::memory_order_release);
-  if (!os::heavy_fence()) os::full_fence();  // the worker fences, too: it was refused in prepare
+  bool fenced = os::heavy_fence();
+  if (!fenced) {
+    os::full_fence();
+    // What the kernel refused from the start the worker does itself; what it refuses now, from the
+    // next time on.
+    fenced = slot.fences_needed.exchange(1, std::memory_order_relaxed) != 0;
+  }
   // acquire: pairs with the worker's stores in begin and leave
-  const bool first = slot.activity.load(std::memory_order_acquire) == activity;
+  const bool first = fenced && slot.activity.load(std::memory_order_acquire) == activity;
   // release: pairs with the acquire in leave and obey
   slot.claim.store(first ? Claim(kind, activity.task()) : before, std::memory_order_release);
   slot.asking.store(0, std::memory_order_release);

@@ -154,7 +154,13 @@ void Run::run() {
 
 bool Run::next() {
   if (gone_ != nullptr) std::rethrow_exception(gone_);
-  if (position_ == header_.end || too_large_) return false;
+  if (position_ != header_.begin && max_memory_bytes_ != 0) {
+    too_large_ = os::resident_bytes() > max_memory_bytes_;
+  }
+  if (position_ == header_.end || too_large_) {
+    doing_.rest();
+    return false;
+  }
   activity_ = Activity(WorkerState::running, header_.first_task + position_);
   times_.began_ns = timed_ ? now_ns() : 0;
   doing_.begin(activity_, times_.began_ns);
@@ -228,8 +234,7 @@ void Run::send(ResultKind kind) {
   }
   pool_.send(std::move(out_));
   static_cast<void>(result_->shipped());
-  too_large_ = max_memory_bytes_ != 0 && os::resident_bytes() > max_memory_bytes_;
-  if (position_ == header_.end || too_large_) doing_.rest();
+  if (position_ == header_.end) doing_.rest();
 }
 
 void send_plain(PoolEnd& pool, ResultKind kind, std::exception_ptr error,

@@ -26,7 +26,7 @@ using shm::RecordKind;
 
 namespace {
 
-static_assert(detail::Block::kLeastBytes >= shm::Ring::most_whole(kRingBytes));
+static_assert(detail::Block::kLeastBytes > shm::Ring::most_whole(kRingBytes));
 
 /// Of a stream, but not the beginning of one.
 bool is_later_part(const RecordHeader& header) noexcept {
@@ -336,11 +336,9 @@ std::size_t SharedChannel::visit_small(std::size_t at_most, detail::Visitor visi
     try {
       flow_.open = true;
       for (RecordHeader header; n < at_most && in_.peek(at, header) && is_small(header); ++n) {
-        const Cursor from = at;
-        at = at.advanced(shm::record_bytes(header.size()), 1);
         detail::Buffer joined;
         std::span<const std::byte> bytes;
-        in_.visit(from, 0, header.size(), [&](auto piece) {
+        in_.visit(at, 0, header.size(), [&](auto piece) {
           if (piece.size() == header.size()) {
             bytes = piece;
           } else {
@@ -348,6 +346,7 @@ std::size_t SharedChannel::visit_small(std::size_t at_most, detail::Visitor visi
             bytes = joined.bytes();
           }
         });
+        at = at.advanced(shm::record_bytes(header.size()), 1);  // whatever it throws
         visitor.take(visitor.context, header.type, bytes);
       }
       flow_.open = false;
@@ -577,7 +576,7 @@ void SharedChannel::let_go() noexcept {
   const Flow flow = std::exchange(flow_, {});
   try {
     settled([&] {
-      discarding_ = flow.to_come != 0;
+      discarding_ = flow.to_come != 0 && !flow.broken_off;
       if (flow.holds) consume(flow.record);
     });
   } catch (const std::exception&) {
@@ -589,6 +588,7 @@ void SharedChannel::take_in(const RecordHeader& header) {
   const RecordKind kind = header.kind();
   if (kind == RecordKind::whole || kind == RecordKind::first) {
     partial_.reset();  // broken off by its writer
+    discarding_ = false;
     const Front front = front_of(header);
     Partial taken;
     taken.message.type = header.type;

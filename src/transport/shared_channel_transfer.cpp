@@ -20,8 +20,10 @@ void write_descriptors(detail::Encoder& to, const std::vector<detail::Fd>& descr
 }
 
 std::vector<detail::Fd> read_descriptors(detail::Decoder& from) {
-  std::vector<detail::Fd> descriptors(from.read_size(sizeof(std::uint32_t)));
-  for (detail::Fd& fd : descriptors) fd = from.take_descriptor(from.read_raw<std::uint32_t>());
+  std::vector<detail::Fd> descriptors;
+  for (std::size_t left = from.read_size(sizeof(std::uint32_t)); left != 0; --left) {
+    descriptors.push_back(from.take_descriptor(from.read_raw<std::uint32_t>()));
+  }
   return descriptors;
 }
 

@@ -401,6 +401,19 @@ TEST_P(PoolLargeTest, AnArgumentThatIsConvertedOnItsWay) {
   }
 }
 
+std::vector<double>& doubled(std::vector<double>& numbers) {
+  for (double& number : numbers) number *= 2;
+  return numbers;
+}
+
+TEST_P(PoolLargeTest, AResultMayBeAReferenceToTheArgument) {
+  Pool pool(1);
+  const std::vector<double> numbers(kMiB, 1.5);
+  EXPECT_TRUE(pool.apply(doubled, numbers) == std::vector<double>(kMiB, 3.0));
+  EXPECT_TRUE(pool.map(doubled, std::vector<std::vector<double>>{numbers}).at(0) ==
+              std::vector<double>(kMiB, 3.0));
+}
+
 TEST_P(PoolLargeTest, AResultMayBeAReference) {
   Pool pool(2);
   const auto maker_apart = [](Parcel one) {

@@ -420,6 +420,16 @@ struct Passing {
   bool operator==(const Passing&) const = default;
 };
 
+TEST(CodecTest, ElementsThatAreBlocksOnlyTakeNoByteMore) {
+  using Element = std::pair<std::array<float, 20'000>, std::array<float, 20'000>>;
+  std::vector<Element> value(2);
+  value[1].second[7] = 1.5f;
+  const OutgoingValue<std::vector<Element>> out(value, Route::connection);
+  EXPECT_EQ(out.message().blocks.size(), 4U);
+  EXPECT_EQ(joined(out.message()), encoded(value));
+  EXPECT_TRUE(decoded<std::vector<Element>>(joined(out.message()), 30'000) == value);
+}
+
 TEST(CodecTest, WhatAUsersFunctionWritesIsCopied) {
   const std::pair<Passing, std::string> value{{std::string(100'000, 'p')},
                                               std::string(100'000, 'q')};

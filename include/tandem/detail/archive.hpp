@@ -86,10 +86,13 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   void write_lasting(const void* from, std::size_t n) {
     if (blocks_ != nullptr && n >= Block::kLeastBytes) {
       blocks_->push_back({out_.size(), {static_cast<const std::byte*>(from), n}});
+      in_blocks_ += n;
     } else {
       write(from, n);
     }
   }
+  /// Bytes of the message so far, blocks included.
+  [[nodiscard]] std::size_t written() const noexcept { return out_.size() + in_blocks_; }
   /// While it lives nothing counts as lasting: users' functions may encode what they have just made.
   class Passing {
    public:
@@ -168,6 +171,7 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
   Buffer& out_;
   std::vector<Fd>* descriptors_;
   std::vector<Block>* blocks_;
+  std::size_t in_blocks_ = 0;
   std::vector<std::uint64_t>* references_ = nullptr;
   std::unique_ptr<Rarely, DeleteRarely> rarely_;
   std::size_t depth_ = 0;

@@ -115,12 +115,7 @@ class ReceivingEnd : public ConnectionEnd {
       IncomingValue<T> incoming;
       if (!core.recv(incoming.message(), deadline)) return std::nullopt;
       try {
-        const struct {
-          IncomingValue<T>& from;
-          Route route;
-          operator T() const { return from.take(route, "Connection::recv"); }
-        } value{incoming, core.route()};
-        return std::optional<T>(std::in_place, value);  // made in its place, not moved there
+        return std::optional<T>(incoming.take(core.route(), "Connection::recv"));
       } catch (const EndOfFile&) {
         if (!incoming.broken_off()) throw;
       }

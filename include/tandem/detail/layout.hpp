@@ -85,9 +85,9 @@ void encode_element(Encoder& to, const T& value) {
   if constexpr (kIsRaw<T>) {
     encode_value(to, value);
   } else {
-    const std::size_t before = to.buffer().size();
+    const std::size_t before = to.written();
     encode_value(to, value);
-    if (to.buffer().size() == before) to.write_raw(std::byte{0});
+    if (to.written() == before) to.write_raw(std::byte{0});
   }
 }
 

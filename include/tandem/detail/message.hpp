@@ -20,7 +20,7 @@ namespace tandem::detail {
 /// A run of bytes that belongs to a message and stays where it is until that was sent.
 struct Block {
   /// No smaller ones. A message that has any is larger than what goes through a Connection whole.
-  static constexpr std::size_t kLeastBytes = std::size_t{64} << 10;
+  static constexpr std::size_t kLeastBytes = (std::size_t{64} << 10) + 1;
 
   std::size_t at;  // how many of the message's own bytes come before it
   std::span<const std::byte> bytes;

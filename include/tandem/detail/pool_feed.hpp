@@ -88,9 +88,11 @@ class RangeFeed final : public Feed {
  private:
   // Not those that are made, or overwritten, as the range is gone through.
   using Reference = std::ranges::range_reference_t<Range>;
-  static constexpr bool kElementsLast = std::ranges::forward_range<Range> &&
-                                        std::is_lvalue_reference_v<Reference> &&
-                                        std::is_same_v<std::remove_cvref_t<Reference>, Element>;
+  static constexpr bool kElementsLast =
+      (std::ranges::contiguous_range<Range> ||
+       (std::ranges::forward_range<Range> && !std::ranges::view<std::remove_cvref_t<Range>>)) &&
+      std::is_lvalue_reference_v<Reference> &&
+      std::is_same_v<std::remove_cvref_t<Reference>, Element>;
 
   /// Goes to the next element. \returns false at the end
   bool advance() {

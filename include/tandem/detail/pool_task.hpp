@@ -15,15 +15,29 @@
 
 namespace tandem::detail {
 
+/// Gives `then` what `call` returns, or nothing for void, while what it was given still lives: the
+/// result may be a reference to it.
+template <class Result, class Call, class Then>
+void pass_on(Call call, Then then) {
+  if constexpr (std::is_void_v<Result>) {
+    call();
+    then();
+  } else {
+    const Result& result = call();
+    then(result);
+  }
+}
+
 /// f(element)
 template <class F, class T>
 struct MapTask {
   using Function = F;
   using Result = CallResult<F, T>;
-  static decltype(auto) call(F& f, Decoder& from) {
+  template <class Then>
+  static void call(F& f, Decoder& from, Then then) {
     std::tuple<T> arguments{decode<T>(from)};
     from.expect_end();
-    return Invocation<F, T>::call(f, arguments);
+    pass_on<Result>([&]() -> decltype(auto) { return Invocation<F, T>::call(f, arguments); }, then);
   }
 };
 
@@ -32,10 +46,12 @@ template <class F, class... A>
 struct ApplyTask {
   using Function = F;
   using Result = CallResult<F, A...>;
-  static decltype(auto) call(F& f, Decoder& from) {
+  template <class Then>
+  static void call(F& f, Decoder& from, Then then) {
     std::tuple<A...> arguments{decode<A>(from)...};  // braces: in this order
     from.expect_end();
-    return Invocation<F, A...>::call(f, arguments);
+    pass_on<Result>([&]() -> decltype(auto) { return Invocation<F, A...>::call(f, arguments); },
+                    then);
   }
 };
 
@@ -50,10 +66,12 @@ requires(kIsA<std::tuple, Tuple<A...>> ||
          kIsA<std::pair, Tuple<A...>>) struct StarTask<F, Tuple<A...>> {
   using Function = F;
   using Result = CallResult<F, A...>;
-  static decltype(auto) call(F& f, Decoder& from) {
+  template <class Then>
+  static void call(F& f, Decoder& from, Then then) {
     std::tuple<A...> arguments(decode<Tuple<A...>>(from));
     from.expect_end();
-    return Invocation<F, A...>::call(f, arguments);
+    pass_on<Result>([&]() -> decltype(auto) { return Invocation<F, A...>::call(f, arguments); },
+                    then);
   }
 };
 
@@ -63,17 +81,14 @@ void run_chunk(ChunkRun& run) {
   while (run.next()) {
     try {
       if (!f) {
+        if constexpr (contains_functions<typename Task::Function>()) run.element().await_all();
         Decoder from = run.callable();
         f.emplace(decode_callable<typename Task::Function>(from));
       }
-      if constexpr (std::is_void_v<typename Task::Result>) {
-        Task::call(*f, run.element());
+      Task::call(*f, run.element(), [&run](const auto&... result) {
+        (encode(run.result(), result), ...);
         run.succeed();
-      } else {
-        const typename Task::Result& result = Task::call(*f, run.element());
-        encode(run.result(), result);
-        run.succeed();
-      }
+      });
     } catch (...) {
       run.fail(std::current_exception());
     }
