@@ -7,7 +7,6 @@
 #include <iostream>
 #include <iterator>
 #include <map>
-#include <ranges>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -67,7 +66,8 @@ int main(int argc, char** argv) {
   std::vector<std::pair<long, std::string>> often;
   for (const auto& [word, n] : counted) often.emplace_back(n, word);
   std::ranges::sort(often, std::greater());
-  for (const auto& [n, word] : often | std::views::take(5)) std::cout << word << ' ' << n << '\n';
+  if (often.size() > 5) often.resize(5);
+  for (const auto& [n, word] : often) std::cout << word << ' ' << n << '\n';
   if (text.empty() || counted != count(text)) {
     std::cerr << "expected the counts of one process\n";
     return 1;
