@@ -44,6 +44,9 @@ void Store::prepare_make(Caller& caller, Reader& from) {
 void Store::perform_user_object(ManagerOp op, UserObject& object_here, Caller& caller,
                                 Reader& from) {
   if (op != ManagerOp::object_call) throw DecodeError("ObjectProxy: not an operation of an object");
+  if (object_here == nullptr) {
+    throw Error("ObjectProxy: the object does not exist: its constructor has failed");
+  }
   UserCall& user = caller.user_;
   user.method = from.raw<FunctionPlace>();
   user.call = from.bytes();
