@@ -156,7 +156,11 @@ class SharedChannel final : public detail::ByteChannel,
   /// Without the rest of its stream, if it has one: that is skipped as it comes.
   void discard(const shm::RecordHeader& header);
   [[nodiscard]] bool something_waits();
-  [[nodiscard]] bool peer_closed() const noexcept;
+  [[nodiscard]] bool peer_closed() const noexcept {
+    // acquire: pairs with the release in the peer's destructor
+    return bell_.hung_up() ||
+           (out_.state().state.load(std::memory_order_acquire) & kReaderClosed) != 0;
+  }
   [[nodiscard]] bool probe_peer();
 
   // Sleeping.
@@ -170,8 +174,17 @@ class SharedChannel final : public detail::ByteChannel,
   void hear();
   void heard(unsigned bells) noexcept;
   void settle();
+  void settle_anyway() noexcept;
+  /// Also after an error, or the next message would ring no bell.
   template <class F>
-  auto settled(F call);
+  auto settled(F call) {
+    if (!epoll_) return call();
+    const struct Settle {
+      SharedChannel& channel;
+      ~Settle() { channel.settle_anyway(); }
+    } settle_at_end{*this};
+    return call();
+  }
 
   void require_open(const char* call) const;
   void close_descriptors() noexcept;
