@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "os/poll.hpp"
+#include "support/child.hpp"
 #include "support/cross.hpp"
 #include "support/epoll.hpp"
 #include "support/large.hpp"
@@ -53,18 +54,6 @@ using LargeMessageTest = StartMethodTest;
 TANDEM_OVER_START_METHODS(LargeMessageTest);
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
-
-void require(bool condition, const char* what) {
-  if (!condition) throw std::logic_error(what);
-}
-
-template <class T>
-void echo(Connection<T> connection) {
-  try {
-    for (;;) connection.send(connection.recv());
-  } catch (const EndOfFile&) {
-  }
-}
 
 /// A child at the other end of a pipe. It is to end well when this end is closed.
 template <class Send, class Recv = Send>
@@ -268,28 +257,6 @@ TEST_P(LargeMessageTest, OfPointers) {
 }
 
 // Types whose functions were written for cereal.
-
-/// Holds a few numbers; what it sends is made for the sending, and gone after it.
-struct Spread {
-  std::uint64_t seed = 0;
-  std::size_t size = 0;
-
-  template <class Archive>
-  void save(Archive& archive) const {
-    archive(seed, doubles(size, seed), text(size, seed));
-  }
-  template <class Archive>
-  void load(Archive& archive) {
-    std::vector<double> numbers;
-    std::string letters;
-    archive(seed, numbers, letters);
-    size = numbers.size();
-    if (numbers != doubles(size, seed) || letters != text(size, seed)) {
-      throw std::logic_error("what was made for the sending is damaged");
-    }
-  }
-  friend bool operator==(const Spread&, const Spread&) = default;
-};
 
 TEST_P(LargeMessageTest, OfWhatIsMadeWhileItIsEncoded) {
   expect_back<Spread>({{1, 200'000}, {2, 0}, {3, 65'536}, {4, 8'192}, {5, 300'000}});

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/child.hpp"
 #include "support/cross.hpp"
 #include "support/forked.hpp"
 #include "support/large.hpp"
@@ -41,18 +42,6 @@ Bytes pattern(std::size_t size, std::uint64_t seed) {
   Bytes bytes(size);
   fill_with_pattern(bytes.data(), size, seed);
   return bytes;
-}
-
-void require(bool condition, const char* what) {
-  if (!condition) throw std::logic_error(what);
-}
-
-template <class T>
-void echo(Connection<T> connection) {
-  try {
-    for (;;) connection.send(connection.recv());
-  } catch (const EndOfFile&) {
-  }
 }
 
 TEST_P(PipeProcessTest, KeepsOrderAndBoundaries) {

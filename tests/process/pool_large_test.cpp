@@ -33,6 +33,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::numbers;
+using test::Spread;
 
 using PoolLargeTest = test::ThreadedStartMethodTest;
 TANDEM_OVER_START_METHODS(PoolLargeTest);
@@ -426,28 +427,6 @@ TEST_P(PoolLargeTest, AResultMayBeAReference) {
     EXPECT_EQ(number_of(one), one.number);
   }
 }
-
-/// What it sends is made for the sending, and gone after it.
-struct Spread {
-  std::uint64_t seed = 0;
-  std::size_t size = 0;
-
-  template <class Archive>
-  void save(Archive& archive) const {
-    archive(seed, test::doubles(size, seed), test::text(size, seed));
-  }
-  template <class Archive>
-  void load(Archive& archive) {
-    std::vector<double> values;
-    std::string letters;
-    archive(seed, values, letters);
-    size = values.size();
-    if (values != test::doubles(size, seed) || letters != test::text(size, seed)) {
-      throw std::logic_error("what was made for the sending is damaged");
-    }
-  }
-  friend bool operator==(const Spread&, const Spread&) = default;
-};
 
 TEST_P(PoolLargeTest, ArgumentsAndResultsThatAreMadeWhileTheyAreEncoded) {
   Pool pool(2);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -37,5 +38,27 @@ inline void fill_with_pattern(void* to, std::size_t size, std::uint64_t seed) {
   }
   return all;
 }
+
+/// A few numbers. What it sends is made for the sending, and gone after it.
+struct Spread {
+  std::uint64_t seed = 0;
+  std::size_t size = 0;
+
+  template <class Archive>
+  void save(Archive& archive) const {
+    archive(seed, doubles(size, seed), text(size, seed));
+  }
+  template <class Archive>
+  void load(Archive& archive) {
+    std::vector<double> numbers;
+    std::string letters;
+    archive(seed, numbers, letters);
+    size = numbers.size();
+    if (numbers != doubles(size, seed) || letters != text(size, seed)) {
+      throw std::logic_error("what was made for the sending is damaged");
+    }
+  }
+  friend bool operator==(const Spread&, const Spread&) = default;
+};
 
 }  // namespace tandem::test
