@@ -179,8 +179,8 @@ class TANDEM_EXPORT Encoder final : public cereal::detail::OutputArchiveBase,
 };
 
 /// Reads values from bytes that may be anything: every read is checked, and a length is believed
-/// only as far as there are bytes for it. Those may be still to come, so nobody allocates for a
-/// length more than in proportion to `here()`; and before a user's function reads, all have come.
+/// only as far as there are bytes for it. Those may be still to come: memory for them is touched
+/// only as they do, and before a user's function reads, all have come.
 class TANDEM_EXPORT Decoder final : public cereal::detail::InputArchiveBase,
                                     public cereal::LoadAndConstruct<void> {
  public:
