@@ -117,6 +117,8 @@ Outgoing outgoing(std::span<const std::byte> bytes) {
   Outgoing message;
   message.type = manager_protocol::kMessageType;
   message.bytes = bytes;
+  message.peer_is_watched = true;  // by the wait for its reply
+  message.tells_cpu = true;
   return message;
 }
 

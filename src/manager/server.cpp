@@ -13,6 +13,7 @@
 #include "os/poll.hpp"
 #include "os/self.hpp"
 #include "os/socket.hpp"
+#include "os/ticks.hpp"
 #include "tandem/detail/log.hpp"
 #include "tandem/error.hpp"
 
@@ -34,6 +35,11 @@ namespace {
 constexpr unsigned kLooksPerPoll = 256;
 // A client that was silent for this many polls, while others were not, is armed.
 constexpr unsigned kQuietPolls = 16;
+// A client that sleeps on the server's CPU runs in its place as soon as it is woken. While others
+// keep the server busy it is woken a little later, with all who have come to that meanwhile. It is a
+// compromise between what all clients get and what the slowest of them gets.
+constexpr std::uint64_t kBellWaits = 7 * os::kTicksPerMicrosecond;
+constexpr std::uint64_t kNobodySpeaks = 2 * os::kTicksPerMicrosecond;
 // Buffers above this are given back between requests.
 constexpr std::size_t kKeptBytes = std::size_t{64} << 10;
 
@@ -70,6 +76,7 @@ bool ManagerServer::lead() {
 }
 
 bool ManagerServer::run_user_code(Caller& caller) {
+  ring_all();
   const std::uint64_t turn = leadership_.begin_user_code();
   caller.run();
   if (leadership_.end_user_code(turn)) {
@@ -117,12 +124,29 @@ bool ManagerServer::look() {
     poll(Deadline::now());
     let_rest();
   }
+  if (!unrung_.empty()) ring_due(served);
   if (!expelled_.empty()) bury();
   answer_waiting();
   return served || store_.has_call() || store_.shutting_down();
 }
 
+void ManagerServer::ring_due(bool served) {
+  const std::uint64_t now = os::ticks();
+  if (served) last_served_ = now;
+  if (now - unrung_since_ >= kBellWaits || now - last_served_ >= kNobodySpeaks) ring_all();
+}
+
+void ManagerServer::ring_all() {
+  while (!unrung_.empty()) {
+    Connection& connection = *unrung_.back();
+    unrung_.pop_back();
+    connection.unrung = false;
+    flush(connection);
+  }
+}
+
 void ManagerServer::sleep() {
+  ring_all();
   for (Connection* const connection : awake_) connection->channel->arm();
   const bool fenced = os::heavy_fence();
   const bool quiet = std::none_of(awake_.begin(), awake_.end(), [](const Connection* connection) {
@@ -238,6 +262,7 @@ void ManagerServer::make_room_for_one_more() {
   greeting_.reserve(greeting_.size() + 1);
   expelled_.reserve(connections_.size() + 1);
   awake_.reserve(connections_.size() + 1);
+  unrung_.reserve(connections_.size() + 1);
 }
 
 void ManagerServer::receive_guests() {
@@ -387,6 +412,7 @@ void ManagerServer::expel(Connection& connection) noexcept {
   connection.socket.reset();
   std::erase(awake_, &connection);
   std::erase(greeting_, &connection);
+  std::erase(unrung_, &connection);
   expelled_.push_back(&connection);  // has room: accept_all saw to it
 }
 
@@ -505,9 +531,15 @@ bool ManagerServer::send_piece(Connection& connection) {
   std::memcpy(reply.data() + start, &header, sizeof header);
   Outgoing message;
   message.type = kMessageType;
+  message.peer_is_watched = true;  // by the poller
+  message.tells_cpu = true;
+  message.bell_may_wait = awake_.size() > 1;
   message.bytes = reply.bytes().subspan(start, size);
   if (!connection.channel->try_send(message)) return false;  // it does not read its replies
-  if (!connection.channel->flush() && !connection.unflushed) {
+  if (connection.channel->bell_waits()) {
+    if (unrung_.empty()) unrung_since_ = last_served_ = os::ticks();
+    if (!std::exchange(connection.unrung, true)) unrung_.push_back(&connection);
+  } else if (!connection.channel->flush() && !connection.unflushed) {
     poller_.watch_room(connection.channel->doorbell(), connection.key, true);
     connection.unflushed = true;
   }

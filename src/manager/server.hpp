@@ -67,6 +67,7 @@ class ManagerServer {
     std::unique_ptr<ByteChannel> channel;
     bool awake = false;
     bool unflushed = false;  // the poller tells when the channel takes more
+    bool unrung = false;     // sleeps beside its reply
     bool heard = false;      // since the last time that was asked
     unsigned quiet = 0;
     std::uint32_t request_sequence = 0;
@@ -80,6 +81,8 @@ class ManagerServer {
   void finish(Caller& caller);
   void finish_late();
   [[nodiscard]] bool look();
+  void ring_due(bool served);
+  void ring_all();
   void sleep();
   void poll(Deadline deadline);
   void wake(Connection& connection);
@@ -127,6 +130,9 @@ class ManagerServer {
   std::size_t strangers_ = 0;  // connections without a session
   std::vector<Connection*> awake_;
   std::vector<Connection*> greeting_;  // who has not said everything of it
+  std::vector<Connection*> unrung_;
+  std::uint64_t unrung_since_ = 0;     // os::ticks() at the first of them
+  std::uint64_t last_served_ = 0;      // since then
   std::vector<Connection*> expelled_;  // closed, their references not yet taken back
   unsigned looks_ = 0;
   // Two, as greetings are read while a piece is being worked on.

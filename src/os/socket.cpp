@@ -1,5 +1,6 @@
 #include "os/socket.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -87,6 +88,38 @@ void take_descriptors(msghdr& header, std::vector<detail::Fd>& into) {
   }
 }
 
+Io receive(int socket, std::span<std::byte> into, Packet& packet, int flags) {
+  packet.size = 0;
+  packet.truncated = false;
+  packet.descriptors.clear();
+  for (bool reset_seen = false;;) {
+    iovec part{into.data(), into.size()};
+    alignas(cmsghdr) ControlBuffer control;
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const auto got = retry([&] { return ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC | flags); });
+    if (got == -1) {
+      if (errno == EAGAIN) return Io::would_block;
+      // A peer that died with unread data leaves this behind, before what it had sent itself.
+      if (errno == ECONNRESET && !std::exchange(reset_seen, true)) continue;
+      if (is_hang_up(errno)) return Io::hung_up;
+      throw_last_error("receive a packet");
+    }
+    take_descriptors(header, packet.descriptors);
+    if ((header.msg_flags & MSG_CTRUNC) != 0) {
+      packet.descriptors.clear();
+      throw_error(EMFILE, "receive the descriptors of a packet");
+    }
+    if (got == 0) return Io::hung_up;
+    packet.size = static_cast<std::size_t>(got);
+    packet.truncated = (header.msg_flags & MSG_TRUNC) != 0;
+    return Io::done;
+  }
+}
+
 }  // namespace
 
 std::pair<detail::Fd, detail::Fd> make_socket_pair() {
@@ -112,36 +145,16 @@ Io send_packet(int socket, std::span<const std::byte> bytes,
 }
 
 Io recv_packet(int socket, std::span<std::byte> into, Packet& packet) {
-  packet.size = 0;
-  packet.truncated = false;
-  packet.descriptors.clear();
-  for (bool reset_seen = false;;) {
-    iovec part{into.data(), into.size()};
-    alignas(cmsghdr) ControlBuffer control;
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    const auto got =
-        retry([&] { return ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT); });
-    if (got == -1) {
-      if (errno == EAGAIN) return Io::would_block;
-      // A peer that died with unread data leaves this behind, before what it had sent itself.
-      if (errno == ECONNRESET && !std::exchange(reset_seen, true)) continue;
-      if (is_hang_up(errno)) return Io::hung_up;
-      throw_last_error("receive a packet");
-    }
-    take_descriptors(header, packet.descriptors);
-    if ((header.msg_flags & MSG_CTRUNC) != 0) {
-      packet.descriptors.clear();
-      throw_error(EMFILE, "receive the descriptors of a packet");
-    }
-    if (got == 0) return Io::hung_up;
-    packet.size = static_cast<std::size_t>(got);
-    packet.truncated = (header.msg_flags & MSG_TRUNC) != 0;
-    return Io::done;
-  }
+  return receive(socket, into, packet, MSG_DONTWAIT);
+}
+
+Io await_packet(int socket, std::span<std::byte> into, Packet& packet) {
+  return receive(socket, into, packet, 0);
+}
+
+void make_blocking(int socket) {
+  const int flags = check(::fcntl(socket, F_GETFL), "ask for a socket's flags");
+  check(::fcntl(socket, F_SETFL, flags & ~O_NONBLOCK), "make a socket blocking");
 }
 
 Io send_some(int socket, std::span<const std::byte> head, std::span<const std::byte> body,

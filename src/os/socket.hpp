@@ -41,6 +41,9 @@ struct Packet {
 /// process: the packet is lost, and
 ///         those that had come are closed
 [[nodiscard]] Io recv_packet(int socket, std::span<std::byte> into, Packet& packet);
+/// The same, but waits for one. The socket has been made blocking.
+[[nodiscard]] Io await_packet(int socket, std::span<std::byte> into, Packet& packet);
+void make_blocking(int socket);
 
 /// Sends as much as there is room for of `head` and then `body`, without waiting or raising
 /// SIGPIPE. Descriptors, if any, go with the first byte. \param sent how many bytes went

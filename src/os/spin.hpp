@@ -30,6 +30,11 @@ enum class Between {
   yield,  // whom it waits for may be ready to run on this one
 };
 
+/// For SpinBudget::spin: the wait may end at any time.
+struct NeverInVain {
+  [[nodiscard]] constexpr bool operator()() const noexcept { return false; }
+};
+
 /// One waiting place's memory of how long its waits were. Not shared between threads without a
 /// lock.
 ///
@@ -42,10 +47,11 @@ class SpinBudget {
   constexpr SpinBudget() noexcept = default;
   constexpr explicit SpinBudget(std::uint32_t average_ns) noexcept : average_ns_(average_ns) {}
 
-  /// Spins until `done()`, the budget is used up or the deadline has passed. \returns done()
-  template <class Done>
+  /// Spins until `done()`, the budget is used up, the deadline has passed, or `in_vain()` says that
+  /// it cannot be done before the caller sleeps. \returns done()
+  template <class Done, class InVain = NeverInVain>
   [[nodiscard]] bool spin(Done done, detail::Deadline deadline = detail::Deadline::never(),
-                          Between between = Between::relax);
+                          Between between = Between::relax, InVain in_vain = {});
   /// Tells how long a wait took that went on to sleep.
   void slept(long long ns) noexcept { learn(ns); }
   /// For one that lives in shared memory between two waits.
@@ -79,10 +85,10 @@ class SpinBudget {
   std::uint32_t average_ns_ = 0;
 };
 
-template <class Done>
-bool SpinBudget::spin(Done done, detail::Deadline deadline, Between between) {
+template <class Done, class InVain>
+bool SpinBudget::spin(Done done, detail::Deadline deadline, Between between, InVain in_vain) {
   if (done()) return true;
-  if (usable_cpus() == 1) return false;
+  if (usable_cpus() == 1 || in_vain()) return false;
   // These looks are free of any clock: most waits of a busy exchange end here.
   for (int i = 0; i < kFreeLooks; ++i) {
     cpu_relax();
@@ -97,6 +103,7 @@ bool SpinBudget::spin(Done done, detail::Deadline deadline, Between between) {
   const long long end = std::min(start + budget, deadline.ns());
   const int looks_per_clock = between == Between::yield ? 1 : kLooksPerClock;
   for (long long now = start; now < end; now = now_ns()) {
+    if (in_vain()) return false;
     if (between == Between::yield) ::sched_yield();
     for (int i = 0; i < looks_per_clock; ++i) {
       if (done()) {

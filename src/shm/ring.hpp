@@ -116,6 +116,7 @@ struct RingState {
   alignas(64) std::atomic<std::uint64_t> tail;
   std::atomic<std::uint64_t>
       head_seen;  // a head the writers have looked at; saves reading the other line
+  std::atomic<std::uint32_t> writer_cpu;  // the owner's: where the writer ran
 
   // The reader's line.
   alignas(64) std::atomic<std::uint64_t> head;
@@ -130,7 +131,8 @@ struct RingState {
   std::atomic<std::uint32_t> bell;   // the owner's: who waits outside, in poll or epoll
 };
 static_assert(sizeof(RingState) == 192 && alignof(RingState) == 64 &&
-              offsetof(RingState, reader_parked) == 128 && offsetof(RingState, bell) == 144);
+              offsetof(RingState, writer_cpu) == 16 && offsetof(RingState, reader_parked) == 128 &&
+              offsetof(RingState, bell) == 144);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 /// A process's view of a ring. Copyable; owns nothing.

@@ -73,7 +73,7 @@ struct Description {
   std::vector<LockWord> locks;
   std::vector<WaitWord> words;
   std::vector<Role> roles;   // "end 0"
-  std::vector<Role> parked;  // waits for `what`, in poll or about to be
+  std::vector<Role> parked;  // sleeps until there is `what`, or is about to
 };
 
 }  // namespace tandem::tools

@@ -35,7 +35,6 @@ struct CallName {
 constexpr CallName kCalls[] = {
     {SYS_read, "reads"},
     {SYS_write, "writes"},
-    {SYS_recvmsg, "receives from a socket"},
     {SYS_recvfrom, "receives from a socket"},
     {SYS_sendmsg, "sends to a socket"},
     {SYS_sendto, "sends to a socket"},
@@ -157,6 +156,8 @@ class Threads {
       thread.doing = explain_poll(call.arguments[0], call.arguments[1]);
     } else if (is_epoll(call.number)) {
       thread.doing = concat("polls (epoll)", parked());
+    } else if (call.number == SYS_recvmsg) {
+      thread.doing = concat("receives from a socket", parked());
     } else if (call.number == -1) {
       thread.doing = thread.state == 'T' || thread.state == 't' ? "is stopped" : "runs";
     } else {

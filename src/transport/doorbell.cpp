@@ -39,10 +39,16 @@ unsigned Doorbell::drain() {
   return bells;
 }
 
-bool Doorbell::take_packet(unsigned& bells) {
+unsigned Doorbell::await() {
+  unsigned bells = 0;
+  take_packet(bells, os::await_packet);
+  return bells;
+}
+
+bool Doorbell::take_packet(unsigned& bells, Receive* receive) {
   PacketHeader header{};
   os::Packet packet;
-  switch (os::recv_packet(socket_.get(), std::as_writable_bytes(std::span(&header, 1)), packet)) {
+  switch (receive(socket_.get(), std::as_writable_bytes(std::span(&header, 1)), packet)) {
     case os::Io::would_block:
       return false;
     case os::Io::hung_up:

@@ -28,7 +28,9 @@ class Doorbell {
   };
 
   Doorbell() = default;
-  explicit Doorbell(detail::Fd socket) noexcept : socket_(std::move(socket)) {}
+  explicit Doorbell(detail::Fd socket) : socket_(std::move(socket)) {
+    os::make_blocking(socket_.get());
+  }
 
   [[nodiscard]] const detail::Fd& socket() const noexcept { return socket_; }
   /// The peer's last copy of its end is closed. Data it sent may still wait in the ring.
@@ -43,6 +45,9 @@ class Doorbell {
 
   /// Takes what has arrived without waiting. \returns how many bells were among it
   unsigned drain();
+  /// Waits for one packet or the end of file. What else has come is there for the next call.
+  /// \returns how many bells were among it
+  unsigned await();
   /// The descriptors of a record that has been seen.
   /// \param bells is increased by those heard on the way
   /// \throws DecodeError when they have not come
@@ -52,8 +57,9 @@ class Doorbell {
   void close() noexcept { socket_.reset(); }
 
  private:
+  using Receive = os::Io(int, std::span<std::byte>, os::Packet&);
   /// \returns whether there was a packet
-  bool take_packet(unsigned& bells);
+  bool take_packet(unsigned& bells, Receive* receive = os::recv_packet);
 
   detail::Fd socket_;
   bool hung_up_ = false;

@@ -147,7 +147,10 @@ void SharedChannel::send(const Outgoing& message) {
     if (total <= out_.most_whole()) {  // and then it has no blocks
       prefix = prefix.subspan(sizeof total);
       await_room(shm::record_bytes(prefix.size() + total));
-      put({RecordKind::whole, !prefix.empty(), message.type}, prefix, message.bytes);
+      if (message.tells_cpu) tell_cpu();
+      if (put({RecordKind::whole, !prefix.empty(), message.type}, prefix, message.bytes)) {
+        wake_peer();
+      }
     } else {
       stream(message, prefix);
     }
@@ -171,7 +174,11 @@ bool SharedChannel::try_send(const Outgoing& message) {
       if (!note) return false;
       prefix = std::as_bytes(std::span(&*note, 1));
     }
-    put({RecordKind::whole, with_descriptors, message.type}, prefix, message.bytes);
+    if (message.tells_cpu) tell_cpu();
+    if (put({RecordKind::whole, with_descriptors, message.type}, prefix, message.bytes)) {
+      bell_waits_ = message.bell_may_wait && peer_is_here();
+      if (!bell_waits_) wake_peer();
+    }
     if (message.descriptors != nullptr) message.descriptors->clear();
     return true;
   });
@@ -190,7 +197,9 @@ void SharedChannel::stream(const Outgoing& message, std::span<const std::byte> p
       // Who is woken for each record sleeps again after it.
       await_room(shm::record_bytes(prefix.size() + piece.size()),
                  std::min(left, out_.capacity() / 2));
-      put({kind, with_descriptors && !prefix.empty(), message.type}, prefix, piece);
+      if (put({kind, with_descriptors && !prefix.empty(), message.type}, prefix, piece)) {
+        wake_peer();
+      }
       if (kind == RecordKind::first) kind = RecordKind::more;
     }
   } catch (...) {
@@ -207,7 +216,7 @@ void SharedChannel::break_off() {
   if (out_.state().reader_parked.exchange(0, std::memory_order_relaxed) != 0) bell_.ring();
 }
 
-void SharedChannel::put(const Record& record, std::span<const std::byte> prefix,
+bool SharedChannel::put(const Record& record, std::span<const std::byte> prefix,
                         std::span<const std::byte> bytes) {
   const Cursor from = out_.tail();
   const bool ends = record.kind == RecordKind::whole || record.kind == RecordKind::last;
@@ -217,11 +226,18 @@ void SharedChannel::put(const Record& record, std::span<const std::byte> prefix,
   out_.publish(to);
   os::light_fence(out_.state().fences_needed.load(std::memory_order_relaxed) != 0);
   std::uint32_t word = out_.state().reader_parked.load(std::memory_order_relaxed);
-  if (Parked::reached(word, from, to, 0) &&
-      out_.state().reader_parked.compare_exchange_strong(word, 0, std::memory_order_relaxed)) {
-    bell_.ring();
-    if (bell_.hung_up()) throw_end_of_file("send");
-  }
+  return Parked::reached(word, from, to, 0) &&
+         out_.state().reader_parked.compare_exchange_strong(word, 0, std::memory_order_relaxed);
+}
+
+void SharedChannel::wake_peer() {
+  bell_.ring();
+  if (bell_.hung_up()) throw_end_of_file("send");
+}
+
+bool SharedChannel::flush() {
+  if (std::exchange(bell_waits_, false)) bell_.ring();
+  return true;
 }
 
 void SharedChannel::await_room(std::size_t bytes, std::size_t wished) {
@@ -240,10 +256,10 @@ void SharedChannel::await_room(std::size_t bytes, std::size_t wished) {
     arm_writer(std::max(bytes, wished));
     arm_reader();
     const bool fenced = os::heavy_fence();
-    if (!enough() && in_.empty() && !peer_closed()) sleep(Deadline::never(), fenced);
+    const unsigned bells = look_up() ? bell_.drain() : sleep(Deadline::never(), fenced);
     disarm_writer();
     disarm_reader();
-    hear();
+    heard(bells);
   }
   if (slept_from != 0) send_spin_.slept(os::SpinBudget::now_ns() - slept_from);
 }
@@ -274,7 +290,7 @@ void SharedChannel::await_socket_room() {
   hear();
   arm_reader();
   const bool fenced = os::heavy_fence();
-  if (in_.empty() && !peer_closed()) sleep(Deadline::never(), fenced, POLLIN | POLLOUT);
+  if (in_.empty() && !peer_closed()) sleep_in_poll(Deadline::never(), fenced, POLLIN | POLLOUT);
   disarm_reader();
   if (peer_closed()) throw_end_of_file("send");
 }
@@ -286,7 +302,7 @@ void SharedChannel::require_peer(bool watched) {
 bool SharedChannel::probe_peer() {
   const std::uint64_t now = os::ticks();
   const std::uint64_t ends_seen = os::ends_seen.load(std::memory_order_acquire);
-  if (now - last_probe_ < os::kTicksOfFiftyMicroseconds && ends_seen == ends_seen_) {
+  if (now - last_probe_ < 50 * os::kTicksPerMicrosecond && ends_seen == ends_seen_) {
     return bell_.hung_up();
   }
   last_probe_ = now;

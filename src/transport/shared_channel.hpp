@@ -5,8 +5,8 @@
 //    shared words each time, so that copies of an end made by fork may be used in turn.
 // 2. What `send` takes in while it waits for room goes to `stash_`, a message whose end has not
 //    come yet to `partial_`; everything there is older than what is in the ring.
-// 3. Who sleeps has announced itself in the ring, looked again after a heavy fence, and sleeps in
-//    poll on the socket, which also tells of the peer's death. After any death the ring is looked
+// 3. Who sleeps has announced itself in the ring, looked again after a heavy fence, and sleeps on
+//    the socket, which also tells of the peer's death. After any death the ring is looked
 //    at once more before the end of file is said: the peer published before it died.
 // 4. Once `fd` was asked for: between calls either nothing waits, all bells have been heard and the
 //    reader's word is armed; or something waits and the descriptor is readable (`covered_`: the
@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "os/cpus.hpp"
 #include "os/poll.hpp"
 #include "os/spin.hpp"
 #include "shm/ring.hpp"
@@ -54,6 +55,8 @@ class SharedChannel final : public detail::ByteChannel,
 
   void send(const detail::Outgoing& message) override;
   bool try_send(const detail::Outgoing& message) override;
+  bool flush() override;
+  bool bell_waits() const noexcept override { return bell_waits_; }
   bool recv(detail::Incoming& into, detail::Deadline deadline) override;
   [[nodiscard]] std::size_t visit_small(std::size_t at_most, detail::Visitor visitor) override;
   bool poll(detail::Deadline deadline) override;
@@ -105,7 +108,6 @@ class SharedChannel final : public detail::ByteChannel,
     std::span<const std::byte> beyond_end{};  // of this record, where the ring begins again
   };
   enum class Found { record, end_of_file, nothing };
-  static constexpr short kReadable = 1;         // POLLIN
   static constexpr long long kNap = 1'000'000;  // nanoseconds
   static constexpr unsigned kManyNaps = 4;
 
@@ -118,9 +120,10 @@ class SharedChannel final : public detail::ByteChannel,
   [[nodiscard]] std::optional<DescriptorNote> ship(const std::vector<detail::Fd>& descriptors,
                                                    bool wait);
   void await_socket_room();
-  /// Writes a record and makes it seen.
-  void put(const Record& record, std::span<const std::byte> prefix,
-           std::span<const std::byte> bytes);
+  /// Writes a record and makes it seen. \returns whether the peer slept: it is to be woken
+  [[nodiscard]] bool put(const Record& record, std::span<const std::byte> prefix,
+                         std::span<const std::byte> bytes);
+  void wake_peer();
   void stream(const detail::Outgoing& message, std::span<const std::byte> prefix);
   /// Says that the message being streamed will not be finished.
   void break_off();
@@ -162,6 +165,17 @@ class SharedChannel final : public detail::ByteChannel,
            (out_.state().state.load(std::memory_order_acquire) & kReaderClosed) != 0;
   }
   [[nodiscard]] bool probe_peer();
+  /// Once for each change, or the peer, which looks at the same line, would get it twice a message.
+  void tell_cpu() noexcept {
+    const std::uint32_t cpu = os::current_cpu();
+    if (std::exchange(told_cpu_, cpu) == cpu) return;
+    out_.state().writer_cpu.store(cpu, std::memory_order_relaxed);
+  }
+  /// It ran on the caller's CPU when it told last, so it most likely runs when the caller does not.
+  [[nodiscard]] bool peer_is_here() const noexcept {
+    const std::uint32_t cpu = in_.state().writer_cpu.load(std::memory_order_relaxed);
+    return cpu != 0 && cpu == os::current_cpu();
+  }
 
   // Sleeping.
   void arm_reader() noexcept;
@@ -170,7 +184,9 @@ class SharedChannel final : public detail::ByteChannel,
   [[nodiscard]] bool fence_reader() noexcept;
   void arm_writer(std::size_t bytes) noexcept;
   void disarm_writer() noexcept;
-  void sleep(detail::Deadline deadline, bool fenced, short events = POLLIN) const;
+  /// Until the peer rings or ends. \returns how many bells were heard; the caller says `heard`
+  [[nodiscard]] unsigned sleep(detail::Deadline deadline, bool fenced);
+  void sleep_in_poll(detail::Deadline deadline, bool fenced, short events) const;
   void hear();
   void heard(unsigned bells) noexcept;
   void settle();
@@ -208,6 +224,7 @@ class SharedChannel final : public detail::ByteChannel,
   std::uint64_t last_probe_ = 0;
   std::uint64_t ends_seen_ = 0;
   std::uint64_t forks_;
+  std::uint32_t told_cpu_ = 0;
   unsigned side_;
   bool closed_ = false;
   bool discarding_ = false;  // chunks of a message whose first record was thrown away may follow
@@ -217,6 +234,7 @@ class SharedChannel final : public detail::ByteChannel,
   bool writer_fences_ = false;  // it has seen `fences_needed`
   unsigned bells_due_ = 0;      // the peer has taken a word of ours: its bell is on the way
   bool own_bell_rung_ = false;
+  bool bell_waits_ = false;  // we have taken a word of the peer's, and not rung yet
   detail::Fd own_bell_;
   detail::Fd epoll_;
 };

@@ -149,7 +149,9 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
   const auto look_up = [&] {
     return !in_.empty() || peer_closed() || (in_stream && stream_ended());
   };
-  if (!deadline.is_now() && recv_spin_.spin(look_up, deadline) && peek(header)) {
+  const auto in_vain = [&] { return peer_is_here(); };
+  if (!deadline.is_now() && recv_spin_.spin(look_up, deadline, os::Between::relax, in_vain) &&
+      peek(header)) {
     if (naps_ > 0 && --naps_ == 0 && std::exchange(writer_fences_, false)) {
       in_.state().fences_needed.store(0, std::memory_order_relaxed);
     }
@@ -165,9 +167,9 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
     if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
     arm_reader();
     const bool fenced = fence_reader();
-    if (!look_up()) sleep(deadline, fenced);
+    const unsigned bells = look_up() ? bell_.drain() : sleep(deadline, fenced);
     disarm_reader();
-    hear();
+    heard(bells);
   }
   if (slept_from != 0) {
     const long long slept = os::SpinBudget::now_ns() - slept_from;

@@ -58,7 +58,13 @@ void SharedChannel::disarm_writer() noexcept {
   if (out_.state().writer_parked.exchange(0, std::memory_order_relaxed) == 0) ++bells_due_;
 }
 
-void SharedChannel::sleep(Deadline deadline, bool fenced, short events) const {
+unsigned SharedChannel::sleep(Deadline deadline, bool fenced) {
+  if (fenced && deadline.is_never()) return bell_.await();  // one system call instead of three
+  sleep_in_poll(deadline, fenced, POLLIN);
+  return bell_.drain();
+}
+
+void SharedChannel::sleep_in_poll(Deadline deadline, bool fenced, short events) const {
   pollfd one{bell_.socket().get(), events, 0};
   if (!fenced) deadline = deadline.earlier(Deadline::after(os::kSlice));
   os::poll_until({&one, 1}, deadline);

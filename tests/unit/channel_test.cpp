@@ -1,7 +1,9 @@
 // The core of Connection: messages of bytes between two ends, in one process.
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -13,6 +15,7 @@
 #include "os/event_fd.hpp"
 #include "os/memfd.hpp"
 #include "os/socket.hpp"
+#include "os/spin.hpp"
 #include "shm/segment.hpp"
 #include "tandem/detail/archive.hpp"
 #include "tandem/detail/byte_channel.hpp"
@@ -211,6 +214,104 @@ TEST_F(ChannelTest, TrySendSaysNoWhenThereIsNoRoom) {
   for (int i = 0; i < sent; ++i) EXPECT_EQ(receive_text(*far_), text);
   EXPECT_EQ(receive_text(*far_), "small");
   EXPECT_TRUE(try_send(*near_, text));
+}
+
+/// Keeps this thread on one CPU. Waits spin as if it had all of them.
+class OnOneCpu {
+ public:
+  explicit OnOneCpu(int cpu = ::sched_getcpu()) {
+    static_cast<void>(os::usable_cpus());  // is counted once
+    EXPECT_EQ(::sched_getaffinity(0, sizeof before_, &before_), 0);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<unsigned>(cpu), &one);
+    EXPECT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  }
+  OnOneCpu(const OnOneCpu&) = delete;
+  OnOneCpu& operator=(const OnOneCpu&) = delete;
+  ~OnOneCpu() { EXPECT_EQ(::sched_setaffinity(0, sizeof before_, &before_), 0); }
+
+ private:
+  cpu_set_t before_{};
+};
+
+/// Tells the other end where this one runs.
+void tell_cpu(ByteChannel& end, ByteChannel& other) {
+  Outgoing message;
+  message.tells_cpu = true;
+  ASSERT_TRUE(end.try_send(message));
+  ASSERT_EQ(receive_text(other), "");
+}
+
+Outgoing whose_bell_may_wait() {
+  Outgoing message;
+  message.bell_may_wait = true;
+  return message;
+}
+
+TEST_F(ChannelTest, TheBellOfASleeperOnTheSameCpuMayWait) {
+  const OnOneCpu here;
+  tell_cpu(*far_, *near_);
+  far_->arm();
+  EXPECT_TRUE(near_->try_send(whose_bell_may_wait()));
+  EXPECT_TRUE(near_->bell_waits());
+  EXPECT_FALSE(is_readable(far_->doorbell()));
+  EXPECT_TRUE(near_->flush());
+  EXPECT_FALSE(near_->bell_waits());
+  EXPECT_TRUE(is_readable(far_->doorbell()));
+  EXPECT_TRUE(far_->ready_after_doorbell());
+  EXPECT_FALSE(is_readable(far_->doorbell()));
+  EXPECT_TRUE(near_->flush());
+  EXPECT_FALSE(is_readable(far_->doorbell())) << "it was rung twice";
+}
+
+TEST_F(ChannelTest, NoBellWaitsForWhoDoesNotSleepOrMayRunElsewhere) {
+  const OnOneCpu here;
+  far_->arm();
+  EXPECT_TRUE(near_->try_send(whose_bell_may_wait()));  // nobody has told where far_ runs
+  EXPECT_FALSE(near_->bell_waits());
+  EXPECT_TRUE(is_readable(far_->doorbell()));
+  EXPECT_EQ(receive_text(*far_), "");
+
+  tell_cpu(*far_, *near_);
+  EXPECT_TRUE(near_->try_send(whose_bell_may_wait()));  // it does not sleep
+  EXPECT_FALSE(near_->bell_waits());
+}
+
+TEST_F(ChannelTest, NoBellWaitsForASleeperOnAnotherCpu) {
+  cpu_set_t all;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof all, &all), 0);
+  if (CPU_COUNT(&all) < 2) GTEST_SKIP() << "there is one CPU";
+  std::vector<int> cpus;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(static_cast<unsigned>(cpu), &all)) cpus.push_back(cpu);
+  }
+  {
+    const OnOneCpu first(cpus[0]);
+    tell_cpu(*far_, *near_);
+  }
+  far_->arm();
+  const OnOneCpu second(cpus[1]);
+  EXPECT_TRUE(near_->try_send(whose_bell_may_wait()));
+  EXPECT_FALSE(near_->bell_waits());
+  EXPECT_TRUE(is_readable(far_->doorbell()));
+}
+
+TEST_F(ChannelTest, WhoWaitsForAPeerOfItsOwnCpuSleeps) {
+  const OnOneCpu here;
+  constexpr int kTrials = 40;
+  int slept = 0;
+  for (int i = 0; i < kTrials; ++i) {
+    auto [near, far] = ByteChannel::pair();  // new ones, which spin for longer than this
+    tell_cpu(*far, *near);
+    rusage before{};
+    rusage after{};
+    ASSERT_EQ(::getrusage(RUSAGE_THREAD, &before), 0);
+    EXPECT_FALSE(receive(*near, Deadline::after(std::chrono::microseconds(45))));
+    ASSERT_EQ(::getrusage(RUSAGE_THREAD, &after), 0);
+    if (after.ru_nvcsw != before.ru_nvcsw) ++slept;
+  }
+  EXPECT_GE(slept, kTrials / 4);
 }
 
 TEST_F(ChannelTest, RecvGivesUpAtItsDeadline) {

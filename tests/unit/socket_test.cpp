@@ -49,6 +49,28 @@ TEST_F(SocketTest, PacketsArriveWholeAndInOrder) {
   EXPECT_EQ(receive(), Io::would_block);
 }
 
+TEST_F(SocketTest, WhoAwaitsAPacketSleepsUntilItComes) {
+  make_blocking(receiver());
+  Forked child([&] {
+    ends_.second.reset();
+    return send_packet(sender(), bytes_of("one")) == Io::done ? 0 : 1;
+  });
+  ends_.first.reset();
+  EXPECT_EQ(await_packet(receiver(), buffer_, packet_), Io::done);
+  EXPECT_EQ(text(), "one");
+  EXPECT_EQ(await_packet(receiver(), buffer_, packet_), Io::hung_up);
+  EXPECT_EQ(child.wait(), 0);
+}
+
+TEST_F(SocketTest, NothingElseWaitsOnABlockingSocket) {
+  make_blocking(sender());
+  make_blocking(receiver());
+  EXPECT_EQ(receive(), Io::would_block);
+  Io sent = Io::done;
+  while (sent == Io::done) sent = send_packet(sender(), bytes_of("x"));
+  EXPECT_EQ(sent, Io::would_block);
+}
+
 TEST_F(SocketTest, AnEmptyPacketIsRefused) {
   EXPECT_THROW((void)send_packet(sender(), {}), SystemError);
 }

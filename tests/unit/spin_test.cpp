@@ -37,6 +37,21 @@ TEST_F(SpinBudgetTest, FindsWhatComesWhileItSpins) {
   EXPECT_TRUE(budget_.spin([&] { return ++count == 70; }));
 }
 
+TEST_F(SpinBudgetTest, LooksOnceWhereItIsInVain) {
+  int count = 0;
+  const auto look = [&] { return ++count, false; };
+  EXPECT_FALSE(budget_.spin(look, detail::Deadline::never(), Between::relax, [] { return true; }));
+  EXPECT_EQ(count, 1);
+}
+
+TEST_F(SpinBudgetTest, StopsWhenItBecomesVain) {
+  for (int i = 0; i < 100; ++i) budget_.slept(40'000);
+  int asked = 0;
+  EXPECT_FALSE(budget_.spin([] { return false; }, detail::Deadline::never(), Between::relax,
+                            [&] { return ++asked == 3; }));
+  EXPECT_EQ(asked, 3);
+}
+
 TEST_F(SpinBudgetTest, SpinsWhereWaitsAreShort) {
   for (int i = 0; i < 100; ++i) budget_.slept(40'000);
   const auto start = SpinBudget::now_ns();

@@ -41,8 +41,11 @@ class TANDEM_EXPORT ByteChannel : public WaitSource {
   /// As `send`, but never waits. Messages of up to 32 KiB fit whole; those beyond the ring never
   /// do. \returns false, nothing sent, when there is not room for the whole message now
   [[nodiscard]] virtual bool try_send(const Outgoing& message) = 0;
-  /// Whether all that `try_send` has accepted is on its way; else sends what there is room for now.
+  /// Whether all that `try_send` has accepted is on its way; else sends what there is room for now,
+  /// and wakes the peer.
   [[nodiscard]] virtual bool flush() { return true; }
+  /// The peer sleeps beside a message that it has not been told of, until `flush`.
+  [[nodiscard]] virtual bool bell_waits() const noexcept { return false; }
   /// \returns false when the deadline passed first
   /// \throws EndOfFile when the peer is gone and everything it sent has been received
   [[nodiscard]] virtual bool recv(Incoming& into, Deadline deadline) = 0;

@@ -34,6 +34,8 @@ struct Outgoing {
   std::vector<Fd>* descriptors = nullptr;  // may be null: none
   std::span<const Block> blocks = {};      // ascending; only over a Connection
   bool peer_is_watched = false;            // who sends learns of its death by other means
+  bool tells_cpu = false;                  // the peer will not spin for this one on its own CPU
+  bool bell_may_wait = false;              // try_send: a peer that sleeps may be woken by `flush`
 
   /// With all blocks.
   [[nodiscard]] std::size_t size() const noexcept {
