@@ -646,7 +646,9 @@ void ManagerClient::send_releases(Link& link) {
       manager_protocol::put(message, releases_[i].first);
       manager_protocol::put(message, releases_[i].second);
     }
-    if (!link.channel->try_send(outgoing(message.bytes()))) return;
+    Outgoing release = outgoing(message.bytes());
+    release.peer_is_watched = false;  // it gets no reply
+    if (!link.channel->try_send(release)) return;
     releases_.resize(releases_.size() - n);
   }
   unsaid_ = false;

@@ -36,8 +36,9 @@ constexpr unsigned kLooksPerPoll = 256;
 // A client that was silent for this many polls, while others were not, is armed.
 constexpr unsigned kQuietPolls = 16;
 // A client that sleeps on the server's CPU runs in its place as soon as it is woken. While others
-// keep the server busy it is woken a little later, with all who have come to that meanwhile. It is a
-// compromise between what all clients get and what the slowest of them gets.
+// keep the server busy it is woken a little later, at the end of the request after which that time
+// has passed, with all who have come to that meanwhile. A compromise between what all clients get
+// and what the slowest of them gets.
 constexpr std::uint64_t kBellWaits = 7 * os::kTicksPerMicrosecond;
 constexpr std::uint64_t kNobodySpeaks = 2 * os::kTicksPerMicrosecond;
 // Buffers above this are given back between requests.
@@ -72,6 +73,7 @@ bool ManagerServer::lead() {
     }
     if (!spin_.spin([this] { return look(); })) sleep();
   }
+  ring_all();
   return true;
 }
 
@@ -113,10 +115,11 @@ bool ManagerServer::look() {
   bool served = false;
   for (std::size_t i = 0; i < awake_.size();) {
     Connection& connection = *awake_[i];
-    if (connection.channel->ready()) {
+    if (speaks(connection)) {
       served = true;
       connection.heard = true;
       serve(connection);
+      if (!unrung_.empty()) ring_due(true);
     }
     if (i < awake_.size() && awake_[i] == &connection) ++i;  // else it was expelled
   }
@@ -124,10 +127,19 @@ bool ManagerServer::look() {
     poll(Deadline::now());
     let_rest();
   }
-  if (!unrung_.empty()) ring_due(served);
+  if (!unrung_.empty()) ring_due(false);
   if (!expelled_.empty()) bury();
   answer_waiting();
   return served || store_.has_call() || store_.shutting_down();
+}
+
+/// Also if it has made a mess of the memory that it shares with us: `serve` sees to that.
+bool ManagerServer::speaks(const Connection& connection) {
+  try {
+    return connection.channel->ready();
+  } catch (const std::exception&) {
+    return true;
+  }
 }
 
 void ManagerServer::ring_due(bool served) {
@@ -147,11 +159,11 @@ void ManagerServer::ring_all() {
 
 void ManagerServer::sleep() {
   ring_all();
+  if (!expelled_.empty()) return;  // the next look buries them
   for (Connection* const connection : awake_) connection->channel->arm();
   const bool fenced = os::heavy_fence();
-  const bool quiet = std::none_of(awake_.begin(), awake_.end(), [](const Connection* connection) {
-    return connection->channel->ready();
-  });
+  const bool quiet = std::none_of(awake_.begin(), awake_.end(),
+                                  [](const Connection* connection) { return speaks(*connection); });
   if (!quiet || !fenced) {
     // Without the fence a bell can be missed, so nobody stays armed and sleep is short.
     if (quiet) poll(Deadline::after(os::kSlice).earlier(store_.next_deadline()));
@@ -224,7 +236,7 @@ void ManagerServer::let_rest() {
   std::erase_if(awake_, [fenced](Connection* connection) {
     if (connection->quiet < kQuietPolls) return false;
     connection->quiet = 0;
-    if (!fenced || connection->channel->ready()) {
+    if (!fenced || speaks(*connection)) {
       connection->channel->disarm();
       return false;
     }
@@ -313,7 +325,7 @@ void ManagerServer::flush(Connection& connection) {
     if (unflushed == connection.unflushed) return;
     poller_.watch_room(connection.channel->doorbell(), connection.key, unflushed);
     connection.unflushed = unflushed;
-  } catch (const Error&) {  // it is gone
+  } catch (const std::exception&) {  // it is gone, or there is no memory for it
     expel(connection);
   }
 }

@@ -81,6 +81,7 @@ class ManagerServer {
   void finish(Caller& caller);
   void finish_late();
   [[nodiscard]] bool look();
+  [[nodiscard]] static bool speaks(const Connection& connection);
   void ring_due(bool served);
   void ring_all();
   void sleep();

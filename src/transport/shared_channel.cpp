@@ -84,7 +84,7 @@ SharedChannel::~SharedChannel() {
     in_.state().state.fetch_or(kReaderClosed, std::memory_order_release);
     // Closing the socket wakes the peer, unless a descriptor of it is left over somewhere.
     os::full_fence();
-    if (out_.state().reader_parked.exchange(0, std::memory_order_relaxed) != 0 ||
+    if (bell_waits_ || out_.state().reader_parked.exchange(0, std::memory_order_relaxed) != 0 ||
         in_.state().writer_parked.exchange(0, std::memory_order_relaxed) != 0) {
       try {
         bell_.ring();
@@ -256,9 +256,12 @@ void SharedChannel::await_room(std::size_t bytes, std::size_t wished) {
     arm_writer(std::max(bytes, wished));
     arm_reader();
     const bool fenced = os::heavy_fence();
-    const unsigned bells = look_up() ? bell_.drain() : sleep(Deadline::never(), fenced);
-    disarm_writer();
-    disarm_reader();
+    unsigned bells = 0;
+    {
+      const Armed armed{*this, true};
+      if (!look_up()) bells = sleep(Deadline::never(), fenced);
+      bells += bell_.drain();  // there may be one for either word
+    }
     heard(bells);
   }
   if (slept_from != 0) send_spin_.slept(os::SpinBudget::now_ns() - slept_from);

@@ -180,11 +180,20 @@ class SharedChannel final : public detail::ByteChannel,
   // Sleeping.
   void arm_reader() noexcept;
   void disarm_reader() noexcept;
+  /// Disarms at its end, also after an error: who has heard a bell is not covered any more.
+  struct Armed {
+    SharedChannel& channel;
+    bool writer_too;
+    ~Armed() {
+      if (writer_too) channel.disarm_writer();
+      channel.disarm_reader();
+    }
+  };
   /// After arm_reader. \returns false when the writer may have missed it
   [[nodiscard]] bool fence_reader() noexcept;
   void arm_writer(std::size_t bytes) noexcept;
   void disarm_writer() noexcept;
-  /// Until the peer rings or ends. \returns how many bells were heard; the caller says `heard`
+  /// Until the peer rings or ends. \returns how many bells were taken, for `heard` after disarming
   [[nodiscard]] unsigned sleep(detail::Deadline deadline, bool fenced);
   void sleep_in_poll(detail::Deadline deadline, bool fenced, short events) const;
   void hear();

@@ -167,8 +167,11 @@ SharedChannel::Found SharedChannel::await_later_record(RecordHeader& header, Dea
     if (slept_from == 0) slept_from = os::SpinBudget::now_ns();
     arm_reader();
     const bool fenced = fence_reader();
-    const unsigned bells = look_up() ? bell_.drain() : sleep(deadline, fenced);
-    disarm_reader();
+    unsigned bells = 0;
+    {
+      const Armed armed{*this, false};
+      bells = look_up() ? bell_.drain() : sleep(deadline, fenced);
+    }
     heard(bells);
   }
   if (slept_from != 0) {
@@ -356,7 +359,7 @@ SharedChannel::Front SharedChannel::front_of(const RecordHeader& header) const {
   if (!whole) {
     std::uint64_t total = 0;
     in_.read(at, 0, reinterpret_cast<std::byte*>(&total), sizeof total);
-    if (total < front.here || !os::machine_could_hold(total)) {
+    if (total <= in_.most_whole() || total < front.here || !os::machine_could_hold(total)) {
       throw_corrupt("a message of an impossible size");
     }
     front.total = total;

@@ -70,7 +70,14 @@ void SharedChannel::sleep_in_poll(Deadline deadline, bool fenced, short events) 
   os::poll_until({&one, 1}, deadline);
 }
 
-void SharedChannel::hear() { heard(bell_.drain()); }
+void SharedChannel::hear() {
+  try {
+    heard(bell_.drain());
+  } catch (...) {  // there may have been a bell before what is wrong
+    disarm_reader();
+    throw;
+  }
+}
 
 void SharedChannel::heard(unsigned bells) noexcept {
   if (bells == 0) return;

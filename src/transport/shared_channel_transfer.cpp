@@ -31,6 +31,7 @@ std::vector<detail::Fd> read_descriptors(detail::Decoder& from) {
 
 void SharedChannel::hand_over(detail::Encoder& to) {
   require_open("send as part of a message");
+  static_cast<void>(flush());
   if (to.route() != detail::Route::process && to.route() != detail::Route::connection) {
     throw NotSendable(
         "Connection: it can be passed to a Process or sent over a Connection of this machine, "

@@ -18,6 +18,7 @@
 
 #include "manager/protocol.hpp"
 #include "os/socket.hpp"
+#include "shm/segment.hpp"
 #include "support/random.hpp"
 #include "support/supervisor.hpp"
 #include "tandem/detail/buffer.hpp"
@@ -25,6 +26,7 @@
 #include "tandem/detail/manager_protocol.hpp"
 #include "tandem/error.hpp"
 #include "tandem/manager.hpp"
+#include "transport/channel_layout.hpp"
 
 namespace tandem {
 namespace {
@@ -167,6 +169,87 @@ TEST_F(ManagerHostileTest, GarbageOnAChannel) {
     } catch (const EndOfFile&) {
       // What it deserves.
     }
+  }
+  expect_recovery();
+}
+
+/// A client that writes into the memory it shares with the server as it likes.
+class Scribbler {
+ public:
+  explicit Scribbler(Fd greeted) : socket_(std::move(greeted)) {
+    auto [one, other] = os::make_socket_pair();
+    maker_ = ByteChannel::over_socket(std::move(one), true);
+    transport::PacketHeader header{};
+    os::Packet packet;
+    const auto bytes = std::as_writable_bytes(std::span(&header, 1));
+    EXPECT_EQ(os::recv_packet(other.get(), bytes, packet), os::Io::done);
+    segment_ = shm::Segment::adopt(packet.descriptors[0].duplicate(), transport::kChannelBytes);
+    EXPECT_EQ(os::send_packet(socket_.get(), bytes, packet.descriptors), os::Io::done);
+  }
+  template <class T>
+  void write(std::size_t at, const T& value) {
+    std::memcpy(segment_.data() + transport::kRingsOffset + at, &value, sizeof value);
+  }
+  void publish(std::uint64_t tail) {
+    state().tail.store(tail);
+    const transport::PacketHeader bell{transport::PacketKind::bell, 0};
+    static_cast<void>(os::send_packet(socket_.get(), std::as_bytes(std::span(&bell, 1))));
+  }
+  /// Until the server has ended the connection.
+  void await_end() const {
+    while (!os::hung_up(socket_.get())) std::this_thread::yield();
+  }
+  [[nodiscard]] bool all_was_taken() { return state().head.load() == state().tail.load(); }
+
+ private:
+  shm::RingState& state() {
+    return reinterpret_cast<transport::ChannelHeader*>(segment_.data())->rings[0];
+  }
+
+  Fd socket_;
+  std::unique_ptr<ByteChannel> maker_;
+  shm::Segment segment_;
+};
+
+TEST_F(ManagerHostileTest, AStreamThatNeverGoesOn) {
+  for (const std::uint64_t size : {std::uint64_t{100}, std::uint64_t{30'000}}) {
+    Scribbler client(connect_and_greet());
+    client.write(
+        0, shm::RecordHeader::make(shm::RecordKind::first, false, 16, protocol::kMessageType));
+    client.write(8, size);
+    client.publish(shm::Cursor().advanced(24, 0).with_streaming(true).raw());
+    client.await_end();
+    EXPECT_EQ(numbers_.at(0), 1);
+  }
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, PartsOfNothingThenAnImpossibleTail) {
+  Scribbler client(connect_and_greet());
+  client.write(0, shm::RecordHeader::make(shm::RecordKind::more, false, 8, protocol::kMessageType));
+  client.publish(shm::Cursor().advanced(16, 0).raw());
+  while (!client.all_was_taken()) std::this_thread::yield();
+  client.publish(~std::uint64_t{0} >> 8);
+  client.await_end();
+  EXPECT_EQ(numbers_.at(0), 1);
+  expect_recovery();
+}
+
+TEST_F(ManagerHostileTest, GarbageInTheSharedMemory) {
+  std::mt19937_64 random(test::seed());
+  for (int i = 0; i < 100; ++i) {
+    Scribbler client(connect_and_greet());
+    for (std::size_t at = 0; at < 512; at += 8) client.write(at, random() & random());
+    std::uint64_t position = 0;
+    for (int j = 0; j < 20; ++j) {
+      const std::size_t size = random() % 64;
+      client.write(position * 8 % transport::kRingBytes,
+                   shm::RecordHeader::make(static_cast<shm::RecordKind>(random() % 6),
+                                           random() % 8 == 0, size, protocol::kMessageType));
+      position += shm::record_bytes(size) / 8;
+      client.publish(random() % 20 == 0 ? random() : position | (random() % 2) << 32);
+    }
+    EXPECT_EQ(numbers_.at(0), 1);
   }
   expect_recovery();
 }

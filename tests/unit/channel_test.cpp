@@ -265,6 +265,17 @@ TEST_F(ChannelTest, TheBellOfASleeperOnTheSameCpuMayWait) {
   EXPECT_FALSE(is_readable(far_->doorbell())) << "it was rung twice";
 }
 
+TEST_F(ChannelTest, ABellThatWaitsIsRungWhenItsEndGoes) {
+  const OnOneCpu here;
+  tell_cpu(*far_, *near_);
+  far_->arm();
+  ASSERT_TRUE(near_->try_send(whose_bell_may_wait()));
+  ASSERT_TRUE(near_->bell_waits());
+  const Fd left_over(::dup(near_->doorbell()));  // so that closing it does not tell
+  near_.reset();
+  EXPECT_TRUE(is_readable(far_->doorbell()));
+}
+
 TEST_F(ChannelTest, NoBellWaitsForWhoDoesNotSleepOrMayRunElsewhere) {
   const OnOneCpu here;
   far_->arm();
@@ -864,6 +875,28 @@ TEST_F(SpoiledChannelTest, AStreamOfAnImpossibleSizeIsADecodeError) {
   std::memcpy(ring() + 8, &size, sizeof size);
   state().tail.store(3);
   EXPECT_THROW(receive_text(*reader_), DecodeError);
+}
+
+TEST_F(SpoiledChannelTest, AStreamOfWhatFitsIntoOneRecordIsADecodeError) {
+  const shm::RecordHeader first{16U | 2U << 28, 1};
+  const std::uint64_t size = 100;
+  std::memcpy(ring(), &first, sizeof first);
+  std::memcpy(ring() + 8, &size, sizeof size);
+  state().tail.store(shm::Cursor(3).with_streaming(true).raw());
+  EXPECT_THROW(receive(*reader_, Deadline::now()), DecodeError);
+}
+
+TEST_F(SpoiledChannelTest, WhatWaitsIsToldOfThoughTheSocketHasGarbage) {
+  const int fd = reader_->fd();
+  const shm::RecordHeader whole{8U | 1U << 28, 1};
+  std::memcpy(ring(), &whole, sizeof whole);
+  std::memcpy(ring() + 8, "the text", 8);
+  state().tail.store(2);
+  EXPECT_NE(state().reader_parked.exchange(0), 0U);  // as a peer that rings, but this is no bell:
+  EXPECT_EQ(os::send_packet(relay_.get(), std::as_bytes(std::span("x", 1))), os::Io::done);
+  EXPECT_THROW((void)reader_->ready_after_doorbell(), DecodeError);
+  EXPECT_TRUE(is_readable(fd));
+  EXPECT_EQ(receive_text(*reader_), "the text");
 }
 
 /// Puts the beginning of a message of 100 000 bytes, whose first record has 8 of them.
